@@ -1,0 +1,1 @@
+"""The pipeline's own work, pure: no module below this one imports Dagster."""
