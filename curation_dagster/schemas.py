@@ -33,8 +33,9 @@ STAGES = (
     "measurements",
     "quality",
     "deidentified",
-    "duplicates_within",
     "harmonized",
+    "duplicates_within",
+    "review_queue",
     "duplicates",
     "decisions",
     "corpus",
@@ -300,9 +301,10 @@ _GROUP = (
     _c("representative_id", ID, "image_id of the representative.", nullable=False),
     _c("relation", TEXT, "How the image relates to the group.", nullable=False,
        isin=("single", "representative", "same_file", "same_pixels", "near", "uncertain", "unreadable")),
-    _c("distance", pa.int32(), "Hamming distance of the 256-bit perceptual hashes to the nearest linked member.", unit="bit", ge=0, le=256),
+    _c("distance", pa.int32(), "Hamming distance of the 256-bit perceptual hashes to the image in `linked_to`.", unit="bit", ge=0, le=256),
     _c("linked_to", ID, "image_id of the member that this image was linked to."),
     _c("evidence", TEXT, "What verified the link: hash, keypoints, correlation, with their figures."),
+    _c("uncertain_with", TEXTS, "image_ids that may be duplicates of this image, or of a member that it stands for; a person settles."),
     _c("reason", TEXT, "Why the representative was chosen: the first rule that told the members apart."),
     _c("label_conflict", pa.bool_(), "True where members carry diagnoses that exclude each other.", nullable=False),
     _c("labels", TEXTS, "The ICD-11 codes in the group, with their archives."),
@@ -406,13 +408,13 @@ MEASUREMENTS = Table(
         _c("skin_share", pa.float32(), "Share of pixels inside the declared YCrCb skin range; information only.", ge=0, le=1),
         # artifacts
         _c("hair_share", pa.float32(), "Share of pixels on dark thin strands at 256 px.", ge=0, le=1),
-        _c("hair_strands", pa.int32(), "Strands of at least 70 px at 256 px.", ge=0),
+        _c("hair_strands", pa.int32(), "Long slender strands at 256 px, by the declared lengths.", ge=0),
         _c("vignette_share", pa.float32(), "Share of pixels in dark components that touch a corner at 64 px.", ge=0, le=1),
         _c("ink_share", pa.float32(), "Share of pixels in the hue of surgical ink.", ge=0, le=1),
         _c("ruler_score", pa.float32(), "Strength of periodic ticks along an edge; information and review only.", ge=0),
         # identity of pixels
         _c("stream_sha256", ID, "SHA-256 of the image data without metadata: JPEG and PNG segments that carry pixels."),
-        _c("pixel_sha256", ID, "SHA-256 of size and decoded, oriented 8-bit RGB pixels."),
+        _c("pixel_sha256", ID, "Digest of size and decoded, oriented 8-bit RGB pixels: SHA-256 over position-wise sums of all of them."),
         _c("phash", ID, "64-bit perceptual hash, hexadecimal, in the layout of imagehash.phash."),
         _c("phash256", pa.binary(), "256-bit DCT hash of the 64x64 grey image, 32 bytes."),
         _c("hash_is_degenerate", pa.bool_(), "True where the picture has too little structure for a hash to mean anything."),
@@ -487,6 +489,9 @@ _UNIFIED = (
     _c("lesion_key", ID, "Keyed hash of the lesion within the archive."),
     _c("is_control", pa.bool_(), "True for healthy skin.", nullable=False),
 )
+
+# names of the columns of the unified schema, those that `missing` explains where they are null
+UNIFIED = tuple(c.name for c in _UNIFIED)
 
 HARMONIZED = Table(
     "harmonized",

@@ -1,0 +1,1 @@
+"""Duplicates and near-duplicates: candidates, verification, groups, representatives."""

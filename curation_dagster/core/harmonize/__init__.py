@@ -1,0 +1,1 @@
+"""Records in the unified schema: fields, diagnoses, sites, keys."""

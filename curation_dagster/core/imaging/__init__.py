@@ -1,0 +1,1 @@
+"""Pixels: read, decoded and measured once; written once, clean, and proved to be."""

@@ -1,0 +1,1 @@
+"""Archives as declared data: descriptors, licences, keys of archive versions, and paths inside an archive."""

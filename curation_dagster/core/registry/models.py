@@ -3,6 +3,9 @@
 A descriptor is one archive: its technical-file record, its licence, how it is retrieved, its known versions, how
 its files are laid out, and how its columns map to the unified schema. Adding an archive means adding one such
 file. Unknown keys are errors, so that a misspelt one is never silently ignored.
+
+Every field says what it means in its own ``description``: the reference in ``docs/archives.md`` is generated from
+these models.
 """
 
 from __future__ import annotations
@@ -15,6 +18,23 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 Text = Annotated[str, Field(min_length=1)]
 
 
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Compile, with a ValueError that pydantic reports: ``re.error`` would escape it."""
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f'"{pattern}" is not a regular expression: {error}') from error
+
+
+def _relative(globs: tuple[str, ...]) -> tuple[str, ...]:
+    for glob in globs:
+        if glob.startswith("/") or "\\" in glob:
+            raise ValueError(
+                f'"{glob}" can\'t match: paths are POSIX and relative to the archive; begin with **/ and use /'
+            )
+    return globs
+
+
 class Model(BaseModel):
     """Base of all parts of a descriptor: frozen, and unknown keys are errors."""
 
@@ -24,45 +44,55 @@ class Model(BaseModel):
 class SampleSize(Model):
     """How much the publisher says there is."""
 
-    images: int | None = Field(None, ge=0)
-    patients: int | None = Field(None, ge=0)
-    lesions: int | None = Field(None, ge=0)
+    images: int | None = Field(None, ge=0, description="Images in the whole archive.")
+    patients: int | None = Field(None, ge=0, description="Persons.")
+    lesions: int | None = Field(None, ge=0, description="Lesions.")
 
 
 class Assessment(Model):
     """One line of the protocol's selection evaluation."""
 
-    outcome: Literal["accepted", "conditional", "refused", "not_assessed"]
-    reason: Text
+    outcome: Literal["accepted", "conditional", "refused", "not_assessed"] = Field(
+        description="What the evaluation says; `conditional` where the reason names the condition."
+    )
+    reason: Text = Field(description="Why, in one or two sentences.")
 
 
 class SelectionEvaluation(Model):
     """The protocol's evaluation of a source before retrieval."""
 
-    diagnostic_quality: Assessment
-    licence: Assessment
-    diversity: Assessment
-    governance: Assessment
+    diagnostic_quality: Assessment = Field(description="Are the diagnoses specific and verified?")
+    licence: Assessment = Field(
+        description="Does the licence permit commercial use, modification and redistribution?"
+    )
+    diversity: Assessment = Field(
+        description="Which ages, sexes, phototypes, sites and regions of the world are covered?"
+    )
+    governance: Assessment = Field(description="Ethics approval, consent, provenance, upkeep.")
 
 
 class TechnicalFile(Model):
     """The record of the archive that the protocol asks for."""
 
-    name: Text
-    publisher: Text
-    country: Text
-    repository_url: str | None = None
-    doi: str | None = None
-    publications: tuple[str, ...] = ()
-    access: Literal["public", "registration", "gated"]
-    access_method: Text
-    sample_size: SampleSize
-    diagnostic_coverage: Text
-    demographics: Text
-    modality: Text
-    validation_method: Text
-    selection: SelectionEvaluation
-    gotchas: tuple[str, ...] = ()
+    name: Text = Field(description="Name of the archive, as its publisher writes it.")
+    publisher: Text = Field(description="Who publishes it.")
+    country: Text = Field(description="Country of the publisher, or countries.")
+    repository_url: str | None = Field(
+        None, description="Landing page; null where none is known, never a guess."
+    )
+    doi: str | None = Field(None, description="DOI of the data, without `https://doi.org/`.")
+    publications: tuple[str, ...] = Field((), description="DOIs or titles of the papers that describe it.")
+    access: Literal["public", "registration", "gated"] = Field(description="Who may retrieve it.")
+    access_method: Text = Field(description="How it is retrieved.")
+    sample_size: SampleSize = Field(description="How much the publisher says there is.")
+    diagnostic_coverage: Text = Field(description="Which diagnoses, with counts where they are known.")
+    demographics: Text = Field(description="Ages, sexes, phototypes, region; what is not collected.")
+    modality: Text = Field(description="How the pictures were taken.")
+    validation_method: Text = Field(description="How the publisher verified the diagnoses.")
+    selection: SelectionEvaluation = Field(description="The evaluation before retrieval.")
+    gotchas: tuple[str, ...] = Field(
+        (), description="What a careful reader must know: errors, traps and overlaps."
+    )
 
 
 class LicenceTerms(Model):
@@ -72,65 +102,114 @@ class LicenceTerms(Model):
     a record's own statement holds; a blank or unlisted one is *unclear*, never the default.
     """
 
-    default: Text
-    column: str | None = None
-    values: dict[str, str] = {}
-    attribution: str | None = None
-    attribution_column: str | None = None
-    evidence: Text
+    default: Text = Field(
+        description="Licence id; holds for every record unless `column` is given, and for the archive as a whole."
+    )
+    column: str | None = Field(None, description="Column in which a record states its own licence.")
+    values: dict[str, str] = Field({}, description="What stands in that column, to the licence id.")
+    attribution: str | None = Field(
+        None, description="Text that the licence asks for; holds where a record states none."
+    )
+    attribution_column: str | None = Field(
+        None, description="Column in which a record states its own attribution."
+    )
+    evidence: Text = Field(description="Where the licence was read, and how sure that is.")
+
+    @model_validator(mode="after")
+    def _values_need_a_column(self) -> LicenceTerms:
+        if (self.column is None) != (not self.values):
+            raise ValueError(
+                "column and values go together: the column, and the licence id of each of its values"
+            )
+        return self
 
 
 class Retrieval(Model):
     """How the files come. ``landing``: a person or a tool puts them into the landing folder."""
 
-    method: Literal["landing"] = "landing"
-    urls: tuple[str, ...] = ()
-    instructions: Text
+    method: Literal["landing"] = Field("landing", description="The only method: the landing folder.")
+    urls: tuple[str, ...] = Field((), description="Where the files are; none where none is known.")
+    instructions: Text = Field(
+        description="What to fetch and where to put it, for a person who has never done it."
+    )
 
 
 class PublishedFile(Model):
     """What the publisher states of one file of a version."""
 
-    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
-    md5: str | None = Field(None, pattern=r"^[0-9a-f]{32}$")
-    bytes: int | None = Field(None, ge=0)
-    url: str | None = None
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="SHA-256, lower case.")
+    md5: str | None = Field(None, pattern=r"^[0-9a-f]{32}$", description="MD5, lower case.")
+    bytes: int | None = Field(None, ge=0, description="Size in bytes.")
+    url: str | None = Field(None, description="Where this file is.")
 
 
 class Version(Model):
     """One immutable version of the archive."""
 
-    released: str | None = None
-    images: int | None = Field(None, ge=0)
-    records: int | None = Field(None, ge=0)
-    files: dict[str, PublishedFile] = {}
-    superseded_by: str | None = None
-    synthetic: bool = False
-    note: str | None = None
+    released: str | None = Field(None, description="Date of release, YYYY-MM-DD or as far as it is known.")
+    images: int | None = Field(None, ge=0, description="Images that the publisher states for this version.")
+    records: int | None = Field(
+        None, ge=0, description="Rows of the first metadata table that the publisher states."
+    )
+    files: dict[str, PublishedFile] = Field(
+        {}, description="Path inside the delivery to what the publisher states of it."
+    )
+    superseded_by: str | None = Field(None, description="The version that replaces this one.")
+    synthetic: bool = Field(False, description="True for made-up data: never evidence of anything.")
+    note: str | None = Field(None, description="What is particular about it.")
 
 
 class MetadataTable(Model):
     """One table of the publisher's metadata.
 
-    ``files`` are globs over paths inside the archive. ``key`` names the column that holds the image's id (in a
-    table that describes images) and ``join_on`` the column by which a further table is joined to the first.
-    Format, delimiter and encoding are found out unless they are given.
+    A table has either ``key`` or ``join_on``. ``key`` names the column whose value (after ``key_strip``) equals a
+    named group of ``layout.source_id``: by default the group ``id``, so that one row describes one image; with
+    another group in ``key_group``, such as the patient, one row describes every image that shares it. ``join_on``
+    names the column that a further table shares with the tables before it. Format, delimiter and encoding are
+    found out unless they are given.
     """
 
-    name: Text
-    files: tuple[Text, ...]
-    key: str | None = None
-    key_strip: str | None = None  # regular expression removed from the key, such as an extension
-    join_on: str | None = None
-    format: Literal["auto", "csv", "tsv", "xlsx", "json"] = "auto"
-    delimiter: str | None = None
-    encoding: str | None = None
-    sheet: str | None = None
-    header_row: int = Field(1, ge=1)  # number of the line that holds the column names
-    required_columns: tuple[str, ...] = ()
-    optional_columns: tuple[str, ...] | None = None  # None: any other column is welcome
-    aliases: dict[str, str] = {}  # other spelling of a column -> the name used here
-    optional: bool = False  # True: the archive version may lack the table
+    name: Text = Field(description="Name of the table in messages.")
+    files: tuple[Text, ...] = Field(
+        min_length=1, description="Globs of its files; several files are read one after the other."
+    )
+    key: str | None = Field(
+        None, description="Column that holds the id of the image, or of what `key_group` names."
+    )
+    key_strip: str | None = Field(
+        None, description="Regular expression that is removed from the key, such as an extension."
+    )
+    key_group: str = Field("id", description="Named group of `layout.source_id` that the key is equal to.")
+    join_on: str | None = Field(
+        None, description="Column by which this further table is joined to the tables before it."
+    )
+    format: Literal["auto", "csv", "tsv", "xlsx", "json"] = Field(
+        "auto", description="Format of the files; found out by content if `auto`."
+    )
+    delimiter: str | None = Field(None, description="Delimiter of a text table.")
+    encoding: str | None = Field(None, description="Encoding of a text table.")
+    sheet: str | None = Field(None, description="Sheet of a workbook; the first one if not given.")
+    header_row: int = Field(1, ge=1, description="Number of the line that holds the column names.")
+    required_columns: tuple[str, ...] = Field(
+        (), description="Columns without which the table is refused as another one."
+    )
+    optional_columns: tuple[str, ...] | None = Field(
+        None, description="The only further columns that may occur; null: any is welcome."
+    )
+    aliases: dict[str, str] = Field({}, description="Other spelling of a column, to the name used here.")
+    optional: bool = Field(False, description="True: the archive version may lack the table.")
+
+    @field_validator("files")
+    @classmethod
+    def _globs(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _relative(value)
+
+    @field_validator("key_strip")
+    @classmethod
+    def _pattern(cls, value: str | None) -> str | None:
+        if value is not None:
+            _compiled(value)
+        return value
 
     @model_validator(mode="after")
     def _one_key(self) -> MetadataTable:
@@ -143,23 +222,56 @@ class Layout(Model):
     """Where images and metadata stand inside the archive.
 
     Paths are those of the inventory: POSIX, below the archive's folder, with ``outer.zip!/inner`` for a member of a
-    container. Globs: ``**`` any folders, ``*`` and ``?`` inside one name; they compare without case.
+    container. Globs: ``**`` any folders, ``*`` and ``?`` inside one name; they compare without case, and the border
+    of a container (``!/``) is a border of a folder.
     """
 
-    container: Literal["folder", "zip", "any"] = "any"
-    images: tuple[Text, ...]
-    ignore: tuple[str, ...] = ()
-    # named group `id`, searched in the path without its extension; the default is the file's stem
-    source_id: str = r"(?P<id>[^/]+)$"
-    case_sensitive_ids: bool = True
-    metadata: tuple[MetadataTable, ...] = ()
+    container: Literal["folder", "zip", "any"] = Field("any", description="What the delivery is made of.")
+    images: tuple[Text, ...] = Field(min_length=1, description="Globs of the images.")
+    ignore: tuple[str, ...] = Field(
+        (), description="Globs of files that are neither images nor metadata of the archive, such as masks."
+    )
+    source_id: str = Field(
+        r"(?P<id>[^/]+)$",
+        description="Regular expression with the named group `id`, searched in the path without its extension; "
+        "the default is the file's stem. Further named groups may serve as `key_group`.",
+    )
+    case_sensitive_ids: bool = Field(
+        True, description="False: ids and keys are compared, and kept, in lower case."
+    )
+    metadata: tuple[MetadataTable, ...] = Field(
+        (), description="Tables of metadata; none where the archive has images only."
+    )
+
+    @field_validator("images", "ignore")
+    @classmethod
+    def _globs(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _relative(value)
 
     @field_validator("source_id")
     @classmethod
     def _has_id(cls, value: str) -> str:
-        if "id" not in re.compile(value).groupindex:
+        if "id" not in _compiled(value).groupindex:
             raise ValueError("the pattern needs a named group `id`: (?P<id>...)")
         return value
+
+    @model_validator(mode="after")
+    def _tables_fit(self) -> Layout:
+        groups = re.compile(self.source_id).groupindex
+        for number, table in enumerate(self.metadata):
+            if number == 0 and table.key is None:
+                raise ValueError(
+                    f"the first metadata table ({table.name}) needs a key: there is nothing yet to join it to"
+                )
+            if table.key_group not in groups:
+                raise ValueError(
+                    f'metadata table {table.name}: source_id has no named group "{table.key_group}" '
+                    f"(it has {', '.join(groups)})"
+                )
+        names = [t.name for t in self.metadata]
+        for name in sorted({n for n in names if names.count(n) > 1}):
+            raise ValueError(f'{names.count(name)} metadata tables have the name "{name}"')
+        return self
 
 
 class FieldMapping(Model):
@@ -168,20 +280,40 @@ class FieldMapping(Model):
     Order of work: take ``constant``, or combine the columns of ``from``; a blank, or a value listed in ``missing``,
     becomes null with its reason; ``values`` translates (compared without case and outer blanks); ``parse`` turns
     text into the field's type. A value that ``values`` does not list is an *unmapped value*, kept in the ledger,
-    unless ``values`` is empty.
+    unless ``values`` is empty: then fields with a vocabulary are translated by ``vocabularies/spellings.csv``, sites
+    by ``vocabularies/anatomy.csv``, and all others are taken as they are. For an age, ``values`` may give a band as
+    ``[low, high]``, with null for an open end.
+
+    ``combine`` says what several columns mean. ``first``: the first column that is neither blank nor listed in
+    ``missing``. ``join``: one key made of all of them; null if one of them is missing. ``max``: the largest of those
+    that are not missing; of truth values, whether one is true. ``all``: all that are not missing, each translated by
+    itself; a diagnosis may have several, sites become the region that holds them, truth values must all be true, and
+    anything else must agree. ``separator`` splits each cell into several values, each translated by itself. A column
+    that no table of the delivery has counts as blank; list it in ``required_columns`` if its absence must stop the
+    work.
     """
 
-    source: tuple[str, ...] = Field((), alias="from")
-    constant: Any = None
-    combine: Literal["first", "join", "max", "all"] = "first"
-    separator: str | None = None  # splits one cell into several values
-    missing: tuple[str, ...] = ()
-    values: dict[str, Any] = {}
+    source: tuple[str, ...] = Field((), alias="from", description="Column, or list of columns.")
+    constant: Any = Field(
+        None, description="The value of every record, already in terms of the unified schema."
+    )
+    combine: Literal["first", "join", "max", "all"] = Field("first", description="What several columns mean.")
+    separator: str | None = Field(None, description="Splits one cell into several values.")
+    missing: tuple[str, ...] = Field(
+        (), description="Spellings of missing beside the blank cell; compared without case and outer blanks."
+    )
+    values: dict[str, Any] = Field(
+        {}, description="The publisher's value, to the value of the unified schema."
+    )
     parse: Literal[
         "text", "label", "number", "boolean", "age_years", "age_centre_5", "age_band", "fitzpatrick", "year"
-    ] = "text"
-    clamp_at: float | None = None  # the publisher writes every larger age as this one
-    note: str | None = None
+    ] = Field(
+        "text",
+        description="How text becomes a value: `age_years` exact years; `age_centre_5` centres of five-year bins; "
+        "`age_band` such as 30-39 or 80+; `fitzpatrick` 1 to 6 in Arabic or Roman figures.",
+    )
+    clamp_at: float | None = Field(None, description="The publisher writes every larger age as this one.")
+    note: str | None = Field(None, description="What a reader of the mapping must know.")
 
     @field_validator("source", mode="before")
     @classmethod
@@ -198,42 +330,59 @@ class FieldMapping(Model):
 class Columns(Model):
     """The mapping to the unified schema. A field that is left out is *not collected* by the archive."""
 
-    modality: FieldMapping
-    diagnosis: FieldMapping | None = None
-    confirmation: FieldMapping | None = None
-    patient: FieldMapping | None = None
-    lesion: FieldMapping | None = None
-    age: FieldMapping | None = None
-    sex: FieldMapping | None = None
-    fitzpatrick: FieldMapping | None = None
-    anatomy: FieldMapping | None = None
-    lesion_size_mm: FieldMapping | None = None
-    presentation: FieldMapping | None = None
-    severity_scale: FieldMapping | None = None
-    severity_value: FieldMapping | None = None
-    device: FieldMapping | None = None
-    acquired_year: FieldMapping | None = None
-    is_control: FieldMapping | None = None
-    image_manipulation: FieldMapping | None = None
+    modality: FieldMapping = Field(description="dermoscopic, clinical or other.")
+    diagnosis: FieldMapping | None = Field(
+        None,
+        description="The publisher's label, deepest first; mapped to ICD-11 by the diagnosis vocabulary.",
+    )
+    confirmation: FieldMapping | None = Field(
+        None, description="histopathology, consensus, expert, follow_up, confocal or unverified."
+    )
+    patient: FieldMapping | None = Field(None, description="The publisher's id of the person.")
+    lesion: FieldMapping | None = Field(None, description="The publisher's id of the lesion.")
+    age: FieldMapping | None = Field(None, description="Age in years.")
+    sex: FieldMapping | None = Field(None, description="female, male or other.")
+    fitzpatrick: FieldMapping | None = Field(None, description="Fitzpatrick phototype of the person, 1 to 6.")
+    anatomy: FieldMapping | None = Field(None, description="Site, as a code of `vocabularies/anatomy.csv`.")
+    lesion_size_mm: FieldMapping | None = Field(None, description="Largest diameter in millimetres.")
+    presentation: FieldMapping | None = Field(None, description="Clinical presentation.")
+    severity_scale: FieldMapping | None = Field(None, description="Name of a severity scale.")
+    severity_value: FieldMapping | None = Field(None, description="Score on that scale.")
+    device: FieldMapping | None = Field(None, description="Kind of device: dermatoscope, smartphone, camera.")
+    acquired_year: FieldMapping | None = Field(None, description="Year of the photograph.")
+    is_control: FieldMapping | None = Field(None, description="True for healthy skin; false if left out.")
+    image_manipulation: FieldMapping | None = Field(
+        None, description="Manipulation that the publisher declares, such as altered or synthetic."
+    )
 
 
 class Descriptor(Model):
     """One archive."""
 
-    id: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    technical_file: TechnicalFile
-    licence: LicenceTerms
-    retrieval: Retrieval
-    versions: dict[str, Version] = Field(min_length=1)
-    layout: Layout
-    columns: Columns
-    # labels of this archive whose meaning differs from the shared diagnosis vocabulary: label -> label there
-    diagnosis_aliases: dict[str, str] = {}
+    id: str = Field(
+        pattern=r"^[a-z][a-z0-9_]*$", description="Identifier; the name of the file without its extension."
+    )
+    technical_file: TechnicalFile = Field(description="The record of the archive that the protocol asks for.")
+    licence: LicenceTerms = Field(description="The licence, and where a record states its own.")
+    retrieval: Retrieval = Field(description="How the files come.")
+    versions: dict[str, Version] = Field(min_length=1, description="Name of each known version to its facts.")
+    layout: Layout = Field(description="Where images and metadata stand inside the archive.")
+    columns: Columns = Field(description="The mapping to the unified schema.")
+    diagnosis_aliases: dict[str, str] = Field(
+        {},
+        description="Labels whose meaning here differs from the shared diagnosis vocabulary, to the label there.",
+    )
 
     @field_validator("versions")
     @classmethod
     def _version_names(cls, value: dict[str, Version]) -> dict[str, Version]:
-        for name in value:
+        for name, version in value.items():
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or ".." in name:
-                raise ValueError(f"{name!r} can't be a version: letters, digits, '.', '_' and '-' only, no '..'")
+                raise ValueError(
+                    f'"{name}" can\'t be a version: letters, digits, ".", "_" and "-" only, no ".."'
+                )
+            if version.superseded_by is not None and version.superseded_by not in value:
+                raise ValueError(
+                    f'version "{name}" is superseded by "{version.superseded_by}", which is not a known version'
+                )
         return value

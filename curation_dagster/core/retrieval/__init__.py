@@ -1,0 +1,1 @@
+"""Deliveries: picked up, verified, unpacked safely, inventoried, and read."""

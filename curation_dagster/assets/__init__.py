@@ -1,0 +1,1 @@
+"""The assets: thin. Each reads, calls the core, and writes."""

@@ -1,0 +1,73 @@
+"""Every structural check, by stage: what must hold of the tables themselves, whatever the criteria say.
+
+A check is a sentence, and a function that looks for what contradicts it. It passes when it finds nothing, and it looks
+in another way than the code that wrote the table: with SQL where that used Arrow, at the disk where that kept a list.
+All are blocking: a run stops behind a table that is not in order, and the corpus refuses an archive version that has
+failed one, or has one that has not looked at its current tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from curation_dagster.core.registry.keys import ArchiveVersionKey
+from curation_dagster.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a check found: nothing (it passes), or what contradicts it."""
+
+    passed: bool
+    detail: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Check:
+    """A fact about one stage."""
+
+    stage: str
+    name: str
+    description: str
+    look: Callable[[Workspace, ArchiveVersionKey], Outcome]
+
+
+CATALOGUE: dict[str, list[Check]] = {}
+
+
+def fact(
+    *stages: str,
+) -> Callable[[Callable[[Workspace, ArchiveVersionKey, str], Outcome]], Callable[..., Outcome]]:
+    """Enter a function into the catalogue, as a check of each of the stages; its docstring is the description."""
+
+    def enter(look: Callable[[Workspace, ArchiveVersionKey, str], Outcome]) -> Callable[..., Outcome]:
+        for stage in stages:
+            CATALOGUE.setdefault(stage, []).append(
+                Check(
+                    stage,
+                    look.__name__,
+                    " ".join((look.__doc__ or "").split()),
+                    lambda workspace, key, stage=stage: look(workspace, key, stage),  # type: ignore[misc]
+                )
+            )
+        return look
+
+    return enter
+
+
+def blocking_checks(stages: Sequence[str]) -> dict[str, list[str]]:
+    """Return the names of the blocking checks of the given stages."""
+    from curation_dagster.checks import facts_of_archives, facts_of_corpus  # noqa: F401 - they enter the catalogue
+
+    return {stage: [c.name for c in CATALOGUE.get(stage, [])] for stage in stages}
+
+
+def nothing_found(problems: Sequence[str], fine: str, **metadata: Any) -> Outcome:
+    """Return an outcome that passes where there are no problems."""
+    if not problems:
+        return Outcome(True, fine, metadata)
+    more = f" (and {len(problems) - 5} more)" if len(problems) > 5 else ""
+    return Outcome(False, "; ".join(problems[:5]) + more, {"problems": len(problems), **metadata})

@@ -1,0 +1,215 @@
+"""Structural checks of the stages of one archive version."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections import Counter
+
+from curation_dagster.checks.catalogue import Outcome, fact, nothing_found
+from curation_dagster.core.imaging.measure import measured_by
+from curation_dagster.core.registry.keys import ArchiveVersionKey
+from curation_dagster.schemas import TABLES
+from curation_dagster.workspace import Workspace
+
+_PER_IMAGE = ("records", "quality", "deidentified", "harmonized", "duplicates_within")
+
+
+@fact("staged")
+def every_file_of_the_delivery_is_in_the_inventory(workspace: Workspace, key: ArchiveVersionKey, _: str) -> Outcome:
+    """The staging folder and the directories of its zips hold just the files that the inventory lists, in their sizes."""
+    folder = workspace.settings.staging / str(key)
+    listed = workspace.part("files", key, ["path", "container", "member", "bytes"]).to_pylist()
+    plain = Counter(r["bytes"] for r in listed if r["container"] is None)
+    members: dict[str, Counter[tuple[str, int]]] = {}
+    for row in listed:
+        if row["container"] is not None:
+            members.setdefault(row["container"], Counter())[row["member"], row["bytes"]] += 1
+    problems = []
+    on_disk = Counter(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+    if on_disk != plain:
+        problems.append(f"{sum(on_disk.values())} files are staged and {sum(plain.values())} listed as plain files, or their sizes differ")
+    for container, expected in members.items():
+        with zipfile.ZipFile(folder / container) as opened:
+            found = Counter((i.filename, i.file_size) for i in opened.infolist() if not i.is_dir())
+        # an inner container is listed as the file it was unpacked to, and may be missing from the list of members
+        lost = [name for name, _ in (found - expected) if (name, _) not in expected and not _is_container(name)]
+        extra = list((expected - found).elements())
+        problems += [f"{container}: {len(lost)} members are not in the inventory"] if lost else []
+        problems += [f"{container}: {len(extra)} listed members do not exist"] if extra else []
+    return nothing_found(problems, f"{len(listed)} files are listed and there", files=len(listed))
+
+
+def _is_container(name: str) -> bool:
+    return name.lower().endswith((".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tbz2", ".txz"))
+
+
+@fact("staged")
+def no_file_contradicts_its_published_checksum(workspace: Workspace, key: ArchiveVersionKey, _: str) -> Outcome:
+    """Where the publisher states a checksum, the file has it. Protocol S.2."""
+    states = Counter(workspace.part("files", key, ["checksum_state"])["checksum_state"].to_pylist())
+    problems = [f"{states['mismatch']} files differ from their published checksums"] if states["mismatch"] else []
+    return nothing_found(problems, f"{states['verified']} verified, {states['unpublished']} without a published checksum", **states)
+
+
+@fact("records")
+def every_image_file_and_every_record_is_in_exactly_one_row(
+    workspace: Workspace, key: ArchiveVersionKey, _: str
+) -> Outcome:
+    """No image file and no row of the publisher's tables is lost on the way, and none is there twice."""
+    files = workspace.part("files", key, ["path", "role"])
+    rows = workspace.part("records", key, ["image_id", "path", "record_table", "record_row", "join_state"])
+    with workspace.lake.sql(files=files, rows=rows) as sql:
+        lost = sql.execute(
+            "SELECT count(*) FROM files f WHERE role = 'image' AND NOT EXISTS (SELECT 1 FROM rows r WHERE r.path = f.path)"
+        ).fetchall()[0][0]
+        unknown = sql.execute(
+            "SELECT count(*) FROM rows r WHERE path IS NOT NULL AND NOT EXISTS (SELECT 1 FROM files f WHERE r.path = f.path)"
+        ).fetchall()[0][0]
+        # rows are numbered in the publisher's file: a gap is a lost row
+        gaps = sql.execute(
+            "SELECT coalesce(sum(missing), 0) FROM (SELECT max(record_row) - count(DISTINCT record_row) AS missing "
+            "FROM rows WHERE record_row IS NOT NULL GROUP BY record_table)"
+        ).fetchall()[0][0]
+        twice = sql.execute(
+            "SELECT count(*) FROM (SELECT path FROM rows WHERE path IS NOT NULL GROUP BY path HAVING count(*) > 1)"
+        ).fetchall()[0][0]
+    problems = [
+        text
+        for count, text in (
+            (lost, f"{lost} image files are in no row"),
+            (unknown, f"{unknown} rows name files that the inventory lacks"),
+            (gaps, f"{gaps} records are in no row"),
+            (twice, f"{twice} image files are in several rows"),
+        )
+        if count
+    ]
+    return nothing_found(problems, f"{rows.num_rows} rows", rows=rows.num_rows)
+
+
+@fact("measurements")
+def every_image_file_is_measured_once(workspace: Workspace, key: ArchiveVersionKey, _: str) -> Outcome:
+    """Each distinct image file of the archive version has one row of measurements by the current code."""
+    wanted = workspace.part("files", key, ["sha256"], role="image")
+    with workspace.lake.sql("measurements", wanted=wanted) as sql:
+        counts = sql.execute(
+            "SELECT w.sha256, count(m.sha256) AS n FROM (SELECT DISTINCT sha256 FROM wanted) w LEFT JOIN measurements m "
+            "ON m.sha256 = w.sha256 AND m.measured_by = ? GROUP BY 1 HAVING n <> 1",
+            [measured_by()],
+        ).fetchall()
+    problems = [f"{sum(n == 0 for _, n in counts)} files have no measurement"] if any(n == 0 for _, n in counts) else []
+    problems += [f"{sum(n > 1 for _, n in counts)} files have several"] if any(n > 1 for _, n in counts) else []
+    return nothing_found(problems, f"{len(set(wanted['sha256'].to_pylist()))} distinct files")
+
+
+@fact(*_PER_IMAGE)
+def rows_in_equal_kept_excluded_and_quarantined(workspace: Workspace, key: ArchiveVersionKey, stage: str) -> Outcome:
+    """Every image of `records` is in this table once, with one verdict, and the counts add up."""
+    record_ids = workspace.part("records", key, ["image_id"])
+    rows = workspace.part(stage, key, ["image_id", "verdict"])
+    with workspace.lake.sql(record_ids=record_ids, rows=rows) as sql:
+        lost = sql.execute("SELECT count(*) FROM record_ids WHERE image_id NOT IN (SELECT image_id FROM rows)").fetchall()[0][0]
+        added = sql.execute("SELECT count(*) FROM rows WHERE image_id NOT IN (SELECT image_id FROM record_ids)").fetchall()[0][0]
+        tally = dict(sql.execute("SELECT verdict, count(*) FROM rows GROUP BY 1").fetchall())
+    written = workspace.stage(key, stage)
+    sums = {v: tally.get(v, 0) for v in ("kept", "excluded", "quarantined")}
+    problems = []
+    if lost or added:
+        problems.append(f"{lost} images are lost and {added} came from nowhere")
+    if rows.num_rows != record_ids.num_rows:
+        problems.append(f"{record_ids.num_rows} images entered, {rows.num_rows} rows came out")
+    if {k: written[k] for k in sums} != sums or written["rows_in"] != sum(sums.values()):
+        problems.append(f"the stage reports {written['rows_in']} = {[written[k] for k in sums]}, the table holds {sums}")
+    return nothing_found(problems, f"{record_ids.num_rows} = " + " + ".join(f"{n} {k}" for k, n in sums.items()), **sums)
+
+
+@fact("records", "quality", "deidentified", "harmonized")
+def every_verdict_follows_from_its_criteria(workspace: Workspace, key: ArchiveVersionKey, stage: str) -> Outcome:
+    """An image is excluded just where it fails a criterion of the stage, and quarantined just where one is for review."""
+    rows = workspace.part(stage, key, ["image_id", "verdict"])
+    verdicts = workspace.part("verdicts", key, ["image_id", "criterion", "outcome", "criteria_digest"], stage=stage)
+    expected = len([c for c in workspace.criteria.criteria if c.stage == stage])
+    with workspace.lake.sql(rows=rows, verdicts=verdicts) as sql:
+        wrong = sql.execute(
+            "SELECT count(*) FROM rows LEFT JOIN (SELECT image_id, bool_or(outcome = 'fail') AS f, bool_or(outcome = 'review') AS r, "
+            "count(*) AS n FROM verdicts GROUP BY 1) v USING (image_id) WHERE verdict <> CASE WHEN f THEN 'excluded' "
+            "WHEN r THEN 'quarantined' ELSE 'kept' END OR coalesce(n, 0) <> ?",
+            [expected],
+        ).fetchall()[0][0]
+    problems = [f"{wrong} images carry a verdict that their {expected} criteria do not give"] if wrong else []
+    digests = set(verdicts["criteria_digest"].to_pylist()) - {workspace.criteria.digest}
+    problems += ["the verdicts are of another version of the criteria"] if digests else []
+    return nothing_found(problems, f"{rows.num_rows} images, {expected} criteria each")
+
+
+@fact("harmonized")
+def every_null_of_the_unified_schema_has_a_reason(workspace: Workspace, key: ArchiveVersionKey, _: str) -> Outcome:
+    """A value that is missing says why: not collected, blank, stated as unknown, unmapped, out of range, withheld."""
+    columns = ["diagnosis_source_label", "icd11_code", "confirmation", "age_years", "sex", "fitzpatrick", "anatomy_code", "modality", "patient_key", "lesion_key"]
+    rows = workspace.part("harmonized", key, ["image_id", "missing", *columns]).to_pylist()
+    counts: Counter[str] = Counter()
+    for row in rows:
+        explained = json.loads(row["missing"] or "{}")
+        counts.update(c for c in columns if row[c] is None and not explained.get(c))
+    problems = [f"{column}: {n} nulls without a reason" for column, n in sorted(counts.items())]
+    return nothing_found(problems, f"{len(rows)} rows")
+
+
+@fact("duplicates_within")
+def every_group_has_one_representative(workspace: Workspace, key: ArchiveVersionKey, _: str) -> Outcome:
+    """One representative per group, named by all its members, and groups have at least two."""
+    rows = workspace.part("duplicates_within", key, ["image_id", "group_id", "group_size", "is_representative", "representative_id"])
+    return one_representative(workspace, rows)
+
+
+def one_representative(workspace: Workspace, rows: object) -> Outcome:
+    """Look for groups with none or several representatives, wrong sizes, or members that name another one."""
+    with workspace.lake.sql(rows=rows) as sql:  # type: ignore[arg-type]
+        wrong = sql.execute(
+            "SELECT group_id FROM rows WHERE group_id IS NOT NULL GROUP BY 1 HAVING count(*) FILTER (is_representative) <> 1 "
+            "OR count(*) < 2 OR min(group_size) <> count(*) OR max(group_size) <> count(*) OR count(DISTINCT representative_id) <> 1 "
+            "OR max(image_id) FILTER (is_representative) <> max(representative_id)"
+        ).fetchall()
+        single = sql.execute("SELECT count(*) FROM rows WHERE group_id IS NULL AND NOT is_representative").fetchall()[0][0]
+        groups = sql.execute("SELECT count(DISTINCT group_id) FROM rows").fetchall()[0][0]
+    problems = [f"group {g} has no single representative" for (g,) in wrong]
+    problems += [f"{single} images without duplicates are not representatives"] if single else []
+    return nothing_found(problems, f"{groups} groups", groups=groups)
+
+
+@fact("review_queue")
+def every_image_that_waits_for_a_person_is_in_the_queue(
+    workspace: Workspace, key: ArchiveVersionKey, _: str
+) -> Outcome:
+    """Each open review is queued by itself, or its criterion has a sample of the declared size."""
+    queue = workspace.part("review_queue", key, ["image_id", "criterion", "purpose"])
+    verdicts = workspace.part("verdicts", key, ["image_id", "criterion", "outcome"])
+    each = [c.id for c in workspace.criteria.criteria if c.review == "each"]
+    sampled = [c.id for c in workspace.criteria.criteria if c.review == "sample"]
+    problems = []
+    with workspace.lake.sql(queue=queue, verdicts=verdicts) as sql:
+        for criterion, n in sql.execute(
+            "SELECT criterion, count(*) FROM verdicts v WHERE outcome = 'review' AND list_contains(?, criterion) "
+            "AND image_id NOT IN (SELECT image_id FROM verdicts WHERE outcome = 'fail') "
+            "AND NOT EXISTS (SELECT 1 FROM queue q WHERE q.image_id = v.image_id AND q.criterion = v.criterion) GROUP BY 1",
+            [each],
+        ).fetchall():
+            problems.append(f"{n} images wait for a person to judge {criterion}, and are not in the queue")
+        for criterion, n in sql.execute(
+            "SELECT criterion, count(*) FROM verdicts v WHERE outcome = 'review' AND list_contains(?, criterion) "
+            "AND image_id NOT IN (SELECT image_id FROM verdicts WHERE outcome = 'fail') GROUP BY 1",
+            [sampled],
+        ).fetchall():
+            drawn = sql.execute("SELECT count(*) FROM queue WHERE criterion = ? AND purpose = 'sample'", [criterion]).fetchall()[0][0]
+            needed = workspace.criteria.sampling.size_for(n)
+            if drawn < needed:
+                problems.append(f"the sample for {criterion} holds {drawn} images; {needed} of {n} are asked for")
+    return nothing_found(problems, f"{queue.num_rows} entries")
+
+
+@fact("staged", *_PER_IMAGE, "review_queue")
+def the_table_matches_its_declaration(workspace: Workspace, key: ArchiveVersionKey, stage: str) -> Outcome:
+    """Types, permitted values, ranges and unique keys are as declared in `schemas.py`."""
+    table = "files" if stage == "staged" else stage
+    rows = workspace.part(table, key)
+    return nothing_found(TABLES[table].problems(rows), f"{rows.num_rows} rows, {len(TABLES[table].columns)} columns")

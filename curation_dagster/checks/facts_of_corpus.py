@@ -1,0 +1,188 @@
+"""Structural checks of the stages over all archives: groups, ledger, corpus."""
+
+from __future__ import annotations
+
+import hashlib
+
+from curation_dagster.checks.catalogue import Outcome, fact, nothing_found
+from curation_dagster.checks.facts_of_archives import one_representative
+from curation_dagster.core.imaging.rescan import rescan_file
+from curation_dagster.core.registry.keys import ArchiveVersionKey
+from curation_dagster.gate import admission_of, versions_in_view
+from curation_dagster.schemas import TABLES
+from curation_dagster.workspace import Workspace
+
+_GLOBAL = ("duplicates", "decisions", "corpus")
+
+
+@fact("duplicates")
+def every_image_in_view_is_in_exactly_one_group_or_single(workspace: Workspace, _: ArchiveVersionKey, __: str) -> Outcome:
+    """Each image of the current version of each archive is one row, whatever archive it comes from."""
+    rows = workspace.lake.read("duplicates", columns=["image_id", "archive", "version"])
+    problems = []
+    for archive, version in versions_in_view(workspace).items():
+        wanted = workspace.lake.read("records", columns=["image_id"], where={"archive": archive, "version": version})
+        with workspace.lake.sql(wanted=wanted, rows=rows) as sql:
+            lost = sql.execute("SELECT count(*) FROM wanted WHERE image_id NOT IN (SELECT image_id FROM rows)").fetchall()[0][0]
+            mine = sql.execute("SELECT count(*) FROM rows WHERE archive = ? AND version = ?", [archive, version]).fetchall()[0][0]
+        if lost or mine != wanted.num_rows:
+            problems.append(f"{archive}@{version}: {wanted.num_rows} images, {mine} rows, {lost} lost")
+    return nothing_found(problems, f"{rows.num_rows} images")
+
+
+@fact("duplicates")
+def every_group_over_all_archives_has_one_representative(workspace: Workspace, _: ArchiveVersionKey, __: str) -> Outcome:
+    """One representative per group, named by all its members, and groups have at least two."""
+    return one_representative(
+        workspace,
+        workspace.lake.read("duplicates", columns=["image_id", "group_id", "group_size", "is_representative", "representative_id"]),
+    )
+
+
+@fact("decisions")
+def every_image_has_one_outcome_for_every_criterion(workspace: Workspace, _: ArchiveVersionKey, __: str) -> Outcome:
+    """The ledger holds each image of `records` with each criterion once; nothing is dropped on the way."""
+    criteria = len(workspace.criteria.criteria)
+    problems = []
+    total = 0
+    for archive, version in sorted(archive_versions(workspace)):
+        where = {"archive": archive, "version": version}
+        ids = workspace.lake.read("records", columns=["image_id"], where=where)
+        rows = workspace.lake.read("decisions", columns=["image_id", "criterion"], where=where)
+        total += rows.num_rows
+        with workspace.lake.sql(ids=ids, rows=rows) as sql:
+            wrong = sql.execute(
+                "SELECT count(*) FROM ids LEFT JOIN (SELECT image_id, count(*) AS n, count(DISTINCT criterion) AS d FROM rows "
+                "GROUP BY 1) USING (image_id) WHERE coalesce(n, 0) <> ? OR coalesce(d, 0) <> ?",
+                [criteria, criteria],
+            ).fetchall()[0][0]
+            strange = sql.execute("SELECT count(*) FROM rows WHERE image_id NOT IN (SELECT image_id FROM ids)").fetchall()[0][0]
+        if wrong or strange:
+            problems.append(f"{archive}@{version}: {wrong} images without just {criteria} outcomes, {strange} rows of unknown images")
+    return nothing_found(problems, f"{total} decisions")
+
+
+@fact("decisions")
+def no_rule_is_overturned_without_a_person(workspace: Workspace, _: ArchiveVersionKey, __: str) -> Outcome:
+    """A ledger outcome that differs from the rule's names the person or sample that settled it."""
+    with workspace.lake.sql("verdicts", "decisions") as sql:
+        wrong = sql.execute(
+            "SELECT count(*) FROM decisions d JOIN verdicts v USING (archive, version, stage, image_id, criterion) "
+            "WHERE d.outcome <> v.outcome AND (d.decided_by = 'rule' OR (v.outcome = 'fail' AND d.outcome <> 'fail'))"
+        ).fetchall()[0][0]
+    return nothing_found([f"{wrong} outcomes were changed by nobody"] if wrong else [], "every change has a name")
+
+
+@fact("corpus")
+def every_curated_image_passes_every_criterion(workspace: Workspace, _: ArchiveVersionKey, __: str) -> Outcome:
+    """No image of the corpus fails a criterion or waits for a person, and each has its outcomes in the ledger."""
+    criteria = len(workspace.criteria.criteria)
+    with workspace.lake.sql("corpus", "decisions") as sql:
+        wrong = sql.execute(
+            "SELECT c.image_id FROM corpus c LEFT JOIN decisions d USING (image_id, archive, version) GROUP BY 1 "
+            "HAVING count(*) FILTER (d.outcome IN ('pass', 'not_applicable')) <> ?",
+            [criteria],
+        ).fetchall()
+        total = sql.execute("SELECT count(*) FROM corpus").fetchall()[0][0]
+    return nothing_found([f"image {i} does not pass all {criteria} criteria" for (i,) in wrong], f"{total} images")
+
+
+@fact("corpus")
+def every_curated_image_comes_from_an_admitted_archive_version(
+    workspace: Workspace, _: ArchiveVersionKey, __: str
+) -> Outcome:
+    """The gate, asked again: each archive version in the corpus is complete, checked, reviewed and approved now."""
+    with workspace.lake.sql("corpus") as sql:
+        keys = sql.execute("SELECT DISTINCT archive, version FROM corpus").fetchall()
+    refused = [a for a in (admission_of(workspace, ArchiveVersionKey(*k)) for k in keys) if not a.admitted]
+    return nothing_found([f"{a.key}: {a.reasons[0]}" for a in refused], f"{len(keys)} archive versions")
+
+
+@fact("corpus")
+def only_one_image_of_each_duplicate_group_is_in_the_corpus(
+    workspace: Workspace, _: ArchiveVersionKey, __: str
+) -> Outcome:
+    """Duplicates and near-duplicates have one representative, within and across archives. Protocol E.9."""
+    with workspace.lake.sql("corpus", "duplicates") as sql:
+        twice = sql.execute(
+            "SELECT group_id, count(*) FROM corpus JOIN duplicates USING (image_id) WHERE group_id IS NOT NULL "
+            "GROUP BY 1 HAVING count(*) > 1"
+        ).fetchall()
+        same = sql.execute("SELECT sha256 FROM corpus GROUP BY 1 HAVING count(*) > 1").fetchall()
+    problems = [f"group {g} is there {n} times" for g, n in twice] + [f"the file {s} is there twice" for (s,) in same]
+    return nothing_found(problems, "no group is there twice")
+
+
+@fact("corpus")
+def every_published_file_is_there_and_carries_nothing_hidden(
+    workspace: Workspace, _: ArchiveVersionKey, __: str
+) -> Outcome:
+    """Each file of the corpus is read again: it has its checksum, and another reader than its writer finds no metadata."""
+    problems = []
+    rows = workspace.lake.read("corpus", columns=["image_id", "file", "sha256"]).to_pylist()
+    for row in rows:
+        path = workspace.settings.corpus / row["file"]
+        if not path.is_file():
+            problems.append(f"{row['file']} is not there")
+            continue
+        if hashlib.sha256(path.read_bytes()).hexdigest() != row["sha256"]:
+            problems.append(f"{row['file']} has other bytes than were written")
+        problems += [f"{row['file']} carries {kind}" for kind in rescan_file(path)]
+    return nothing_found(problems, f"{len(rows)} files", files=len(rows))
+
+
+@fact("corpus")
+def no_source_identifier_reaches_the_corpus(workspace: Workspace, _: ArchiveVersionKey, __: str) -> Outcome:
+    """No published cell or file name holds a source id or the name of a source file."""
+    declared = TABLES["corpus"]
+    texts = [c.name for c in declared.columns if str(c.type) == "string" and c.name not in ("archive", "version")]
+    with workspace.lake.sql("corpus", "records") as sql:
+        cells = " UNION ".join(f"SELECT {t} AS cell FROM corpus WHERE {t} IS NOT NULL" for t in texts)
+        found = sql.execute(
+            f"WITH cells AS ({cells}), names AS (SELECT DISTINCT name FROM (SELECT source_id AS name FROM records UNION ALL "
+            "SELECT parse_filename(path, true) FROM records WHERE path IS NOT NULL) WHERE length(name) >= 5) "
+            "SELECT count(*) FROM cells JOIN names ON cells.cell = names.name OR parse_filename(cells.cell, true) = names.name"
+        ).fetchall()[0][0]
+    return nothing_found([f"{found} cells hold an identifier of their source"] if found else [], f"{len(texts)} columns searched")
+
+
+@fact("corpus")
+def everything_that_entered_is_kept_excluded_or_quarantined(
+    workspace: Workspace, _: ArchiveVersionKey, __: str
+) -> Outcome:
+    """Over all archive versions: rows of `records` = images in the corpus + excluded + quarantined."""
+    problems = []
+    admissions = {(r["archive"], r["version"]): r for r in workspace.lake.read("admissions").to_pylist()}
+    with workspace.lake.sql("records", "corpus") as sql:
+        entered = {(a, v): n for a, v, n in sql.execute("SELECT archive, version, count(*) FROM records GROUP BY ALL").fetchall()}
+        curated = {(a, v): n for a, v, n in sql.execute("SELECT archive, version, count(*) FROM corpus GROUP BY ALL").fetchall()}
+    for key in sorted(set(archive_versions(workspace)) | set(admissions)):
+        row = admissions.get(key)
+        name = f"{key[0]}@{key[1]}"
+        if row is None:
+            problems.append(f"{name} is neither admitted nor refused")
+        elif row["images_in"] != entered.get(key, 0) or row["images_kept"] != curated.get(key, 0):
+            problems.append(f"{name}: reports {row['images_in']} in and {row['images_kept']} kept; the tables hold {entered.get(key, 0)} and {curated.get(key, 0)}")
+        elif row["images_in"] != row["images_kept"] + row["images_excluded"] + row["images_quarantined"]:
+            problems.append(f"{name}: {row['images_in']} is not {row['images_kept']} + {row['images_excluded']} + {row['images_quarantined']}")
+    return nothing_found(problems, f"{sum(entered.values())} images entered, {sum(curated.values())} are in the corpus")
+
+
+@fact(*_GLOBAL)
+def the_whole_table_matches_its_declaration(workspace: Workspace, _: ArchiveVersionKey, stage: str) -> Outcome:
+    """Types, permitted values, ranges and unique keys are as declared in `schemas.py`."""
+    if "archive" in TABLES[stage].partition_by:
+        problems, rows = [], 0
+        for archive, version in sorted(archive_versions(workspace)):
+            part = workspace.lake.read(stage, where={"archive": archive, "version": version})
+            rows += part.num_rows
+            problems += [f"{archive}@{version}: {p}" for p in TABLES[stage].problems(part)]
+        return nothing_found(problems, f"{rows} rows")
+    whole = workspace.lake.read(stage)
+    return nothing_found(TABLES[stage].problems(whole), f"{whole.num_rows} rows")
+
+
+def archive_versions(workspace: Workspace) -> set[tuple[str, str]]:
+    """Return every archive version whose stages are complete, current or not."""
+    rows = workspace.lake.read("stages", columns=["archive", "version"], where={"stage": "review_queue"}).to_pylist()
+    return {(r["archive"], r["version"]) for r in rows}

@@ -1,0 +1,125 @@
+"""The checks as Dagster sees them: one step per asset, with its facts and its criteria.
+
+Facts are blocking and red. A criterion passes where no image fails it; where images do fail, they are excluded and
+the run goes on, so the check warns or errs by the severity that the criteria file declares, but blocks nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+
+from curation_dagster.checks import facts_of_archives, facts_of_corpus
+from curation_dagster.checks.catalogue import CATALOGUE, Outcome
+from curation_dagster.core.criteria.loading import CriteriaSet
+from curation_dagster.core.registry.keys import ArchiveVersionKey, parse_key
+from curation_dagster.partitions import ARCHIVE_VERSIONS
+from curation_dagster.resources import Curation
+from curation_dagster.schemas import TABLES
+from curation_dagster.workspace import EVERYTHING, Workspace
+
+__all__ = ["checks_of", "facts_of_archives", "facts_of_corpus"]
+_EXAMPLES = 5
+
+
+def checks_of(stage: str, criteria: CriteriaSet, partitioned: bool) -> dg.AssetChecksDefinition:
+    """Return the checks of one asset: its facts, then one check for each criterion of the stage."""
+    facts = {c.name: c for c in CATALOGUE.get(stage, [])}
+    judged = {c.check: c for c in criteria.of_stage(stage)}
+    partitions = ARCHIVE_VERSIONS if partitioned else None
+    specs = [
+        dg.AssetCheckSpec(name, asset=stage, blocking=True, description=c.description, partitions_def=partitions)
+        for name, c in facts.items()
+    ] + [
+        dg.AssetCheckSpec(
+            name,
+            asset=stage,
+            description=f"{c.statement} (Protocol {c.clause}.) {c.rationale}",
+            metadata={"criterion": c.id, "clause": c.clause},
+            partitions_def=partitions,
+        )
+        for name, c in judged.items()
+    ]
+
+    @dg.multi_asset_check(name=f"{stage}_checks", specs=specs, partitions_def=partitions)
+    def run(context: dg.AssetCheckExecutionContext, curation: Curation) -> Iterator[dg.AssetCheckResult]:
+        workspace = curation.open()
+        key = parse_key(context.partition_key) if partitioned else EVERYTHING
+        fingerprint = workspace.stage(key, stage)["fingerprint"]
+        rows: list[dict[str, Any]] = []
+        results = []
+        for name, check in facts.items():
+            outcome = _looked(check.look, workspace, key)
+            results.append((name, outcome, dg.AssetCheckSeverity.ERROR, True))
+        for name, criterion in judged.items():
+            outcome = criterion_outcome(workspace, key, stage, criterion.id, partitioned)
+            severity = dg.AssetCheckSeverity.ERROR if criterion.severity == "error" else dg.AssetCheckSeverity.WARN
+            results.append((name, outcome, severity, False))
+        for name, outcome, _, blocking in results:
+            rows.append(
+                {
+                    "archive": key.archive,
+                    "version": key.version,
+                    "stage": stage,
+                    "check_name": name,
+                    "passed": outcome.passed,
+                    "blocking": blocking,
+                    "fingerprint": fingerprint,
+                    "detail": outcome.detail,
+                    "evaluated_at": datetime.now(UTC),
+                    "run_id": context.run_id,
+                }
+            )
+        # written before anything is yielded: the corpus asks this table, not the event log
+        workspace.lake.replace(
+            "check_results",
+            TABLES["check_results"].conform(rows),
+            {"archive": key.archive, "version": key.version, "stage": stage},
+            {"run_id": context.run_id},
+        )
+        for name, outcome, severity, _ in results:
+            yield dg.AssetCheckResult(
+                asset_key=stage,
+                check_name=name,
+                passed=outcome.passed,
+                severity=severity,
+                description=outcome.detail,
+                metadata=dict(outcome.metadata),
+            )
+
+    return run
+
+
+def _looked(look: Any, workspace: Workspace, key: ArchiveVersionKey) -> Outcome:
+    """Run one fact; one that can't be established has failed, and says why."""
+    try:
+        return look(workspace, key)
+    except Exception as error:
+        return Outcome(False, f"could not be established: {type(error).__name__}: {error}")
+
+
+def criterion_outcome(workspace: Workspace, key: ArchiveVersionKey, stage: str, criterion: str, partitioned: bool) -> Outcome:
+    """Return how many images of a stage fail a criterion, with a few of them and what was measured."""
+    where = {"stage": stage, "criterion": criterion}
+    if partitioned:
+        where |= {"archive": key.archive, "version": key.version}
+    with workspace.lake.sql(
+        verdicts=workspace.lake.read("verdicts", columns=["image_id", "outcome", "measured", "bound", "detail"], where=where)
+    ) as sql:
+        tally = dict(sql.execute("SELECT outcome, count(*) FROM verdicts GROUP BY 1").fetchall())
+        examples = sql.execute(
+            "SELECT image_id, outcome, measured, bound, detail FROM verdicts WHERE outcome IN ('fail', 'review') "
+            "ORDER BY outcome, image_id LIMIT ?",
+            [_EXAMPLES],
+        ).fetchall()
+    total, failing, open_ = sum(tally.values()), tally.get("fail", 0), tally.get("review", 0)
+    metadata: dict[str, Any] = {"images": total, "excluded": failing, "for_review": open_, "passed": tally.get("pass", 0)}
+    if examples:
+        from curation_dagster.assets.common import markdown_table
+
+        metadata["examples"] = markdown_table(examples, ["image_id", "outcome", "measured", "bound", "detail"])
+    detail = f"{failing} of {total} images are excluded by this criterion, {open_} wait for a person"
+    return Outcome(failing == 0, detail, metadata)

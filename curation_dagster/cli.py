@@ -1,0 +1,229 @@
+"""The console script ``curation-dagster``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from curation_dagster.settings import Settings
+
+
+class Problem(click.ClickException):
+    """An error that the user can do something about: the message says what."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="curation-dagster")
+def main() -> None:
+    """Curate dermatology image archives into a corpus that a medical device can be trained on.
+
+    Everything that a command writes lies below CURATION_HOME (./var).
+    """
+
+
+@main.command()
+@click.option("--images", default=60, show_default=True, help="Images in each synthetic archive.")
+@click.option("--keep", is_flag=True, help="Go on with what an earlier demo left instead of starting anew.")
+def demo(images: int, keep: bool) -> None:
+    """Curate four synthetic archives from delivery to corpus, and say what became of them."""
+    from curation_dagster.demo import run_demo
+
+    run_demo(Settings.load().home / "demo", images=images, keep=keep)
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=3000, show_default=True)
+@click.option("--demo", "on_demo", is_flag=True, help="Open what `make demo` has made.")
+def dev(host: str, port: int, on_demo: bool) -> None:
+    """Start the Dagster UI and its daemon, with the sensors on.
+
+    There is no authentication in it: it listens on the loopback address only, unless --host says otherwise.
+    """
+    settings = Settings.load()
+    home = settings.home / "demo" if on_demo else settings.home
+    dagster_home = prepare_instance(home)
+    settings.landing.mkdir(parents=True, exist_ok=True)
+    environment = {
+        **os.environ,
+        "DAGSTER_HOME": str(dagster_home),
+        "CURATION_HOME": str(home),
+        "CURATION_AUTOSTART": os.environ.get("CURATION_AUTOSTART", "1"),
+    }
+    click.echo(f"http://{host}:{port}   deliveries go to {home / 'landing'}/<archive>@<version>/   Ctrl-C stops")
+    process = subprocess.Popen(  # noqa: S603 - our own interpreter
+        [sys.executable, "-m", "dagster", "dev", "-m", "curation_dagster.definitions", "-h", host, "-p", str(port)],
+        env=environment,
+        start_new_session=True,
+    )
+    try:
+        sys.exit(process.wait())
+    except KeyboardInterrupt:
+        process.send_signal(signal.SIGINT)
+        process.wait()
+
+
+@main.command()
+@click.argument("key")
+def add(key: str) -> None:
+    """Make the partition KEY (<archive>@<version>) known to Dagster, so that it can be materialized."""
+    workspace = open_workspace()
+    resolve(workspace, key)
+    with instance_of(workspace.settings.home) as instance:
+        instance.add_dynamic_partitions("archive_version", [key])
+    click.echo(f"{key} can be materialized; its delivery belongs in {workspace.settings.landing / key}/")
+
+
+@main.command()
+@click.argument("keys", nargs=-1, required=True)
+def curate(keys: tuple[str, ...]) -> None:
+    """Curate the archive versions KEYS from the landing folder up to their review queues, then rebuild the corpus."""
+    from curation_dagster.runs import curate_keys, rebuild
+
+    workspace = open_workspace()
+    for key in keys:
+        resolve(workspace, key)
+    with instance_of(workspace.settings.home) as instance:
+        failed = [k for k, ok in curate_keys(instance, keys).items() if not ok]
+        rebuilt = rebuild(instance)
+    if failed or not rebuilt:
+        raise Problem("; ".join([f"{k} failed" for k in failed] + ([] if rebuilt else ["the corpus was not rebuilt"])))
+
+
+@main.command()
+def rebuild() -> None:
+    """Rebuild groups across archives, the ledger and the corpus."""
+    from curation_dagster.runs import rebuild as run
+
+    workspace = open_workspace()
+    with instance_of(workspace.settings.home) as instance:
+        if not run(instance):
+            raise Problem("the corpus was not rebuilt; the log above says which check or asset failed")
+
+
+@main.group()
+def archives() -> None:
+    """Look at the archives' descriptors."""
+
+
+@archives.command("check")
+def check_archives() -> None:
+    """Validate all descriptors and print every problem."""
+    registry = open_workspace().registry
+    for name, descriptor in sorted(registry.descriptors.items()):
+        click.echo(f"ok  {name}: versions {', '.join(descriptor.versions)}")
+    if registry.problems:
+        raise Problem("\n" + registry.report())
+
+
+@main.group()
+def review() -> None:
+    """Export review queues and take up people's verdicts."""
+
+
+@review.command("export")
+@click.argument("key")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="CSV file to write.")
+def export_queue(key: str, out: Path) -> None:
+    """Write the open queue of KEY as a CSV file, with a column for the verdict."""
+    from curation_dagster.core.registry.keys import parse_key
+    from curation_dagster.core.review.verdicts import write_queue
+
+    workspace = open_workspace()
+    parsed = parse_key(key)
+    n = write_queue(workspace.part("review_queue", parsed), workspace.part("reviews", parsed), out)
+    click.echo(f"{n} images wait for a verdict: {out}")
+
+
+@review.command("record")
+@click.argument("csv", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--reviewer", required=True, help="Who judged.")
+def record_verdicts(csv: Path, reviewer: str) -> None:
+    """Take up the verdicts of CSV (columns archive, version, image_id, criterion, outcome, comment)."""
+    from curation_dagster.core.review.verdicts import VerdictError, read_verdicts
+
+    workspace = open_workspace()
+    try:
+        rows = read_verdicts(csv, reviewer)
+    except VerdictError as error:
+        raise Problem(str(error)) from error
+    workspace.lake.append("reviews", rows, {"reviewer": reviewer})
+    click.echo(f"{rows.num_rows} verdicts of {reviewer} were added; rebuild the corpus to take them up")
+
+
+@main.command()
+@click.argument("subject")
+@click.option("--author", required=True, help="Who put it forward.")
+@click.option("--approver", required=True, help="Who approves: another person.")
+@click.option("--comment", default=None, help="Why.")
+@click.option("--withdraw", is_flag=True, help="Withdraw the approval instead.")
+def approve(subject: str, author: str, approver: str, comment: str | None, withdraw: bool) -> None:
+    """Approve SUBJECT: the files of an archive version (<archive>@<version>), or `criteria` for those in force."""
+    from curation_dagster.core.review.approvals import ApprovalError
+    from curation_dagster.runs import approve_archive_version, approve_criteria
+
+    workspace = open_workspace()
+    decision = "withdrawn" if withdraw else "approved"
+    try:
+        if subject == "criteria":
+            approve_criteria(workspace, author, approver, comment, decision)
+        else:
+            resolve(workspace, subject)
+            approve_archive_version(workspace, subject, author, approver, comment, decision)
+    except (ApprovalError, LookupError, RuntimeError) as error:
+        raise Problem(str(error)) from error
+    click.echo(f"{subject}: {decision} by {approver}; rebuild the corpus to take it up")
+
+
+@main.command()
+@click.argument("image")
+def explain(image: str) -> None:
+    """Print every decision about IMAGE: an image_id, or a source id or source path."""
+    from curation_dagster.core.report.explain import explain_image
+
+    text = explain_image(open_workspace().lake, image)
+    if text is None:
+        raise Problem(f"no image has the id, source id or path {image!r}")
+    click.echo(text)
+
+
+def open_workspace():  # type: ignore[no-untyped-def]
+    """Open the installation that the environment names."""
+    from curation_dagster.workspace import Workspace
+
+    return Workspace(Settings.load())
+
+
+def resolve(workspace, key: str):  # type: ignore[no-untyped-def]
+    """Return the archive version of a key, or end with what is wrong about it."""
+    from curation_dagster.core.registry.keys import KeyFormatError
+    from curation_dagster.core.registry.loading import RegistryError
+
+    try:
+        return workspace.resolve(key)
+    except (KeyFormatError, RegistryError) as error:
+        raise Problem(str(error)) from error
+
+
+def prepare_instance(home: Path) -> Path:
+    """Create the folder of the Dagster instance with its configuration; return it."""
+    folder = home / "dagster"
+    folder.mkdir(parents=True, exist_ok=True)
+    source = Path(__file__).parents[1] / "dagster.yaml"
+    target = folder / "dagster.yaml"
+    if source.exists() and (not target.exists() or target.read_bytes() != source.read_bytes()):
+        target.write_bytes(source.read_bytes())
+    return folder
+
+
+def instance_of(home: Path):  # type: ignore[no-untyped-def]
+    """Open the Dagster instance of an installation; without DAGSTER_HOME, the one below CURATION_HOME."""
+    import dagster as dg
+
+    folder = os.environ.get("DAGSTER_HOME") or str(prepare_instance(home))
+    return dg.DagsterInstance.from_config(folder)

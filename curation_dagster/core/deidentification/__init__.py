@@ -1,0 +1,1 @@
+"""What may identify a person outside the picture: hidden metadata, file names, records."""

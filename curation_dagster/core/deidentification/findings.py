@@ -1,0 +1,55 @@
+"""What was found about each image that may identify a person, and what is done about it."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from curation_dagster.core.deidentification.identifiers import kinds_in_name, kinds_in_record
+
+_COLUMNS = ("image_id", "archive", "version", "sha256", "path", "source_values", "hidden_kinds")
+
+
+def find_identifiers(images: pa.Table) -> pa.Table:
+    """Return the findings of each image, by carrier and kind.
+
+    Parameters
+    ----------
+    images : pyarrow.Table
+        Columns image_id, archive, version, sha256, path, source_values (of ``records``) and hidden_kinds (of
+        ``measurements``; null where the file was not measured).
+
+    Returns
+    -------
+    pyarrow.Table
+        The columns of ``deidentified`` without its verdict. The action for hidden metadata is ``strip``, because
+        the published file is built from pixels; for names ``rename``, because it is called by its image_id; for
+        records ``drop``, because published columns are an allow-list.
+    """
+    rows = []
+    for row in images.select(_COLUMNS).to_pylist():
+        in_file = sorted(row["hidden_kinds"] or [])
+        in_name = kinds_in_name(row["path"]) if row["path"] else []
+        in_record = kinds_in_record(row["source_values"])
+        rows.append(
+            {
+                "image_id": row["image_id"],
+                "archive": row["archive"],
+                "version": row["version"],
+                "sha256": row["sha256"],
+                "found_in_file": in_file,
+                "found_in_name": in_name,
+                "found_in_record": in_record,
+                "found_in_pixels": None,
+                "actions": [f"file:{k}:strip" for k in in_file]
+                + [f"name:{k}:rename" for k in in_name]
+                + [f"record:{k}:drop" for k in in_record],
+            }
+        )
+    schema = pa.schema(
+        [(n, pa.string()) for n in ("image_id", "archive", "version", "sha256")]
+        + [
+            (n, pa.list_(pa.string()))
+            for n in ("found_in_file", "found_in_name", "found_in_record", "found_in_pixels", "actions")
+        ]
+    )
+    return pa.Table.from_pylist(rows, schema=schema)

@@ -1,0 +1,292 @@
+"""Pairs of images that may be duplicates: the same file, the same pixels, or near perceptual hashes.
+
+The candidates are complete: every pair of searchable images whose hashes lie within the radius is among them, the
+mirrored and rotated variants included. Three things keep their number in bounds. Images with the same bytes or pixels
+are linked to the one with the smallest id, not each to each, and only one of them is searched by its hash. Hashes
+of pictures without structure are searched by bytes and pixels only. Images that don't decode are not searched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curation_dagster.core.duplicates.banded import banded, plan
+from curation_dagster.core.duplicates.bounds import DuplicateBounds
+from curation_dagster.core.duplicates.pairs import Pairs
+from curation_dagster.core.duplicates.scan import scan
+from curation_dagster.core.duplicates.variants import HASH_BYTES, IDENTITY, INVERSE, Hashes
+
+Method = Literal["auto", "scan", "banded"]
+
+SEARCHED_COLUMNS = (
+    "image_id",
+    "sha256",
+    "stream_sha256",
+    "pixel_sha256",
+    "phash256",
+    "hash_is_degenerate",
+    "decode_state",
+)
+
+CANDIDATES = pa.schema(
+    [
+        pa.field("a", pa.string(), nullable=False),  # image_id, the smaller of the two
+        pa.field("b", pa.string(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),  # same_file, same_pixels, perceptual
+        pa.field("variant", pa.uint8(), nullable=False),  # of the picture of a
+        pa.field("distance", pa.int16()),  # of the hashes; null without hashes
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What the steps of both searches cost on one core, to choose between them. Nanoseconds.
+
+    Measured (docs/duplicates.md); a wrong figure makes the search slower, never incomplete.
+    """
+
+    scan_pair: float = 2.4
+    scan_pair_variants: float = 2.9
+    join_row: float = 120.0
+    join_pair: float = 5.0
+
+
+def search(
+    new: pa.Table,
+    known: pa.Table | None,
+    bounds: DuplicateBounds,
+    workers: int = 1,
+    method: Method = "auto",
+) -> pa.Table:
+    """Return the candidate pairs with at least one image of ``new``.
+
+    Parameters
+    ----------
+    new : pyarrow.Table
+        Images with the columns ``SEARCHED_COLUMNS``, a row each.
+    known : pyarrow.Table or None
+        Images that were searched among themselves before, with the same columns. Costs grow with
+        ``new * (new + known)``.
+    bounds : DuplicateBounds
+        Radii.
+    workers : int
+        Threads.
+    method : {"auto", "scan", "banded"}
+        How near hashes are found; all find the same pairs.
+
+    Returns
+    -------
+    pyarrow.Table
+        Schema ``CANDIDATES``, ordered by a, b and variant. A pair that is the same file or the same pixels has one
+        row, other pairs one row for each variant within its radius.
+
+    Raises
+    ------
+    ValueError
+        If an image_id occurs twice, is null, or a hash has not 32 bytes.
+    """
+    readable = _readable(new)
+    earlier = _readable(known) if known is not None else readable.slice(0, 0)
+    _refuse_repeated_ids(pa.concat_tables([readable, earlier])["image_id"])
+    exact = _exact(readable, earlier)
+    left, right = _searchable(readable, earlier)
+    near = _perceptual(left, right, bounds, workers, method)
+    known_exact = pa.table({"a": exact["a"], "b": exact["b"]})
+    if near.num_rows and exact.num_rows:
+        near = near.join(known_exact, keys=["a", "b"], join_type="left anti")
+    found = pa.concat_tables([exact, near.select(CANDIDATES.names).cast(CANDIDATES)])
+    return found.sort_by([("a", "ascending"), ("b", "ascending"), ("variant", "ascending")])
+
+
+def near_pairs(
+    left: Hashes,
+    right: Hashes | None,
+    radius: int,
+    dihedral_radius: int | None,
+    workers: int = 1,
+    method: Method = "auto",
+    costs: Costs | None = None,
+) -> Pairs:
+    """Return all pairs of hashes within the radius, by the cheaper of the two methods.
+
+    The scan costs ``pairs * (scan_pair or scan_pair_variants)`` over the workers. The join costs, for each
+    combination of bands, its rows and the pairs that agree by chance; see :func:`~.banded.plan`.
+    """
+    if method == "scan":
+        return scan(left, right, radius, dihedral_radius, workers)
+    costs = costs or Costs()
+    n, m = len(left), len(right) if right is not None else len(left)
+    plain = plan(n, m, radius, costs.join_row, costs.join_pair)
+    mirrored = (
+        None if dihedral_radius is None else plan(n, m, dihedral_radius, costs.join_row, costs.join_pair)
+    )
+    possible = plain is not None and (dihedral_radius is None or mirrored is not None)
+    if method == "banded" and not possible:
+        raise ValueError(
+            f"radius {radius} and dihedral radius {dihedral_radius} need too many band combinations for the "
+            "banded join; use the scan, which takes any radius"
+        )
+    pairs = n * m / (2 if right is None else 1)
+    scanning = (
+        pairs
+        * (costs.scan_pair if dihedral_radius is None else costs.scan_pair + costs.scan_pair_variants)
+        / 1e9
+    )
+    if plain is not None and possible:
+        joining = plain.seconds + (7 * mirrored.seconds if mirrored is not None else 0)
+        if method == "banded" or joining < scanning:
+            return banded(left, right, radius, dihedral_radius, (plain, mirrored), workers)
+    return scan(left, right, radius, dihedral_radius, workers)
+
+
+def _readable(images: pa.Table) -> pa.Table:
+    """Return the images that decode, ordered by id: positions are then in the order of ids."""
+    chosen = images.select(SEARCHED_COLUMNS)
+    chosen = chosen.filter(pc.fill_null(pc.equal(chosen["decode_state"], "ok"), False))
+    if chosen["image_id"].null_count:
+        raise ValueError(
+            f"images of the duplicate search: {chosen['image_id'].null_count} rows have no image_id"
+        )
+    return chosen.sort_by("image_id")
+
+
+def _refuse_repeated_ids(ids: pa.ChunkedArray) -> None:
+    if len(ids) != pc.count_distinct(ids).as_py():
+        counts = ids.value_counts().to_pylist()
+        repeated = sorted(c["values"] for c in counts if c["counts"] > 1)
+        raise ValueError(
+            f"images of the duplicate search: {len(repeated)} image_ids occur more than once, such as {repeated[0]}"
+        )
+
+
+def _exact(new: pa.Table, known: pa.Table) -> pa.Table:
+    """Return pairs with equal bytes, image data or pixels: each image with the smallest id of its class."""
+    queries = [
+        f"""
+        SELECT center AS a, image_id AS b, '{kind}' AS kind, {rank} AS rank
+        FROM (
+            SELECT image_id, is_new, min(image_id) OVER w AS center, arg_min(is_new, image_id) OVER w AS center_is_new
+            FROM images
+            WHERE {key} IN (SELECT {key} FROM images WHERE is_new AND {key} IS NOT NULL)
+            WINDOW w AS (PARTITION BY {key})
+        )
+        WHERE image_id <> center AND (is_new OR center_is_new)
+        """
+        for rank, (key, kind) in enumerate(
+            (("sha256", "same_file"), ("stream_sha256", "same_pixels"), ("pixel_sha256", "same_pixels"))
+        )
+    ]
+    keys = ["image_id", "sha256", "stream_sha256", "pixel_sha256"]
+    columns = {name: pa.concat_tables([new.select(keys), known.select(keys)])[name] for name in keys}
+    columns["is_new"] = pa.array(np.arange(new.num_rows + known.num_rows) < new.num_rows)
+    with duckdb.connect() as connection:
+        connection.register("images", pa.table(columns))
+        found = connection.sql(
+            f"SELECT a, b, arg_min(kind, rank) AS kind FROM ({' UNION ALL '.join(queries)}) GROUP BY a, b"
+        ).to_arrow_table()
+    return pa.table(
+        {
+            "a": found["a"],
+            "b": found["b"],
+            "kind": found["kind"],
+            "variant": pa.array(np.zeros(found.num_rows, np.uint8)),
+            "distance": _distances_between(found, new, known),
+        },
+        schema=CANDIDATES,
+    )
+
+
+def _distances_between(pairs: pa.Table, new: pa.Table, known: pa.Table) -> pa.Array:
+    ids = pa.concat_arrays([*new["image_id"].chunks, *known["image_id"].chunks, pa.array([], pa.string())])
+    hashes = pa.concat_tables([new.select(["phash256"]), known.select(["phash256"])])["phash256"]
+    left = hashes.take(pc.index_in(pairs["a"], ids))
+    right = hashes.take(pc.index_in(pairs["b"], ids))
+    both = pc.and_(left.is_valid(), right.is_valid()).to_numpy()
+    values = np.zeros(pairs.num_rows, np.int16)
+    if both.any():
+        mask = pa.array(both)
+        difference = hash_bytes(left.filter(mask)) ^ hash_bytes(right.filter(mask))
+        values[both] = np.bitwise_count(difference).sum(axis=1, dtype=np.int16)
+    return pa.array(values, mask=~both)
+
+
+def _searchable(new: pa.Table, known: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Return the images whose hashes are compared: structured ones, and one of each class of equal pixels.
+
+    A new image with the pixels of a known one is left out: its pixels were searched before.
+    """
+    left, right = (_distinct_pixels(_structured(images)) for images in (new, known))
+    fresh = pc.invert(pc.is_in(left["pixels"], right["pixels"].combine_chunks()))
+    return left.filter(fresh), right
+
+
+def _structured(images: pa.Table) -> pa.Table:
+    usable = pc.and_(
+        images["phash256"].is_valid(), pc.invert(pc.fill_null(images["hash_is_degenerate"], True))
+    )
+    return images.filter(usable)
+
+
+def _distinct_pixels(images: pa.Table) -> pa.Table:
+    # rows are ordered by id, so the first of each class has the smallest; an image without a digest is its own class
+    pixels = pc.coalesce(images["pixel_sha256"], images["sha256"], images["image_id"])
+    codes = (
+        pixels.combine_chunks().dictionary_encode().indices.to_numpy()
+        if len(pixels)
+        else np.empty(0, np.int32)
+    )
+    _, first = np.unique(codes, return_index=True)
+    return images.append_column("pixels", pixels).take(pa.array(np.sort(first), pa.int64()))
+
+
+def _perceptual(
+    new: pa.Table, known: pa.Table, bounds: DuplicateBounds, workers: int, method: Method
+) -> pa.Table:
+    left, right = (Hashes.of_bytes(hash_bytes(images["phash256"])) for images in (new, known))
+    radii = (bounds.candidate_radius, bounds.dihedral_radius, workers, method)
+    parts = []
+    for side, images, pairs in (
+        (None, new, near_pairs(left, None, *radii)),
+        (right, known, near_pairs(left, right, *radii) if len(right) else Pairs.joined(())),
+    ):
+        a = new["image_id"].take(pa.array(pairs.left))
+        b = images["image_id"].take(pa.array(pairs.right))
+        variant = pairs.variant
+        if side is not None:
+            swapped = pc.greater(a, b)
+            a, b = pc.if_else(swapped, b, a), pc.if_else(swapped, a, b)
+            variant = np.where(swapped.to_numpy(), INVERSE[variant], variant)
+        parts.append(
+            pa.table(
+                {
+                    "a": a,
+                    "b": b,
+                    "kind": pa.array(["perceptual"] * len(pairs), pa.string()),
+                    "variant": pa.array(variant, pa.uint8()),
+                    "distance": pa.array(pairs.distance, pa.int16()),
+                }
+            )
+        )
+    return pa.concat_tables(parts)
+
+
+def hash_bytes(hashes: pa.ChunkedArray) -> npt.NDArray[np.uint8]:
+    """Return a column of 32-byte hashes without nulls as an array of shape (n, 32)."""
+    lengths = pc.binary_length(hashes)
+    if len(hashes) and (pc.min(lengths).as_py() != HASH_BYTES or pc.max(lengths).as_py() != HASH_BYTES):
+        raise ValueError(
+            f"phash256: expected {HASH_BYTES} bytes in every row, got {pc.min(lengths)} to {pc.max(lengths)}"
+        )
+    joined = b"".join(hashes.to_pylist())
+    return np.frombuffer(joined, np.uint8).reshape(-1, HASH_BYTES)
+
+
+__all__ = ["CANDIDATES", "IDENTITY", "SEARCHED_COLUMNS", "Costs", "hash_bytes", "near_pairs", "search"]

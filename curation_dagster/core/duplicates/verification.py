@@ -1,0 +1,291 @@
+"""From candidates to links: what kind each pair is, and the figures that say so.
+
+A pair that is the same file or the same pixels needs no look. Nor do hashes within ``accept_radius``, of pictures as
+they are. Every other candidate is looked at on the stored thumbnails: keypoints that agree on one transform first, and
+where they are too few, the correlation of the 64x64 thumbnails, which serves smooth skin and squeezed copies. Too few
+for a rule and too many for chance is ``uncertain``: a person decides.
+
+A verdict depends on the two images alone, and the one with the smaller id always comes first.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curation_dagster.core.duplicates.bounds import HASH_BITS, DuplicateBounds
+from curation_dagster.core.duplicates.keypoints import (
+    Features,
+    KeypointMethod,
+    agreement,
+    features,
+    keypoint_method,
+)
+from curation_dagster.core.duplicates.variants import IDENTITY, VARIANTS
+
+Thumbnails = Callable[[list[str]], pa.Table]
+
+KINDS = ("same_file", "same_pixels", "near", "uncertain")  # the strongest first
+LINKS = pa.schema(
+    [
+        pa.field("a", pa.string(), nullable=False),  # image_id, the smaller of the two
+        pa.field("b", pa.string(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),  # one of KINDS
+        pa.field("variant", pa.uint8(), nullable=False),  # of the picture of a
+        pa.field("distance", pa.int16()),
+        pa.field("evidence", pa.string(), nullable=False),
+    ]
+)
+
+_SIDE = 64
+_BATCH = 512  # pairs that are verified between two reads of thumbnails
+_CACHED = 2048  # images whose keypoints stay in memory: about 50 KiB each
+
+
+class ThumbnailError(LookupError):
+    """The thumbnails of a candidate are missing or can't be read."""
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    a: str
+    b: str
+    variant: int
+    distance: int
+
+
+@dataclass(frozen=True)
+class _Link:
+    kind: str
+    candidate: _Candidate
+    evidence: str
+
+
+def verify(
+    candidates: pa.Table, thumbnails: Thumbnails, bounds: DuplicateBounds, workers: int = 1
+) -> pa.Table:
+    """Return the links among the candidates, one row per pair that is linked.
+
+    Parameters
+    ----------
+    candidates : pyarrow.Table
+        Schema ``CANDIDATES`` of :mod:`~curation_dagster.core.duplicates.candidates`.
+    thumbnails : callable
+        Of a list of image_ids; returns a table with ``image_id``, ``thumbnail_64`` (4,096 bytes, 64x64 grey) and
+        ``thumbnail_256`` (grey JPEG). Called in this thread, for at most a thousand images at once.
+    bounds : DuplicateBounds
+        What is enough.
+    workers : int
+        Threads that compare.
+
+    Returns
+    -------
+    pyarrow.Table
+        Schema ``LINKS``, ordered by a and b.
+
+    Raises
+    ------
+    ThumbnailError
+        If a thumbnail is missing or does not decode.
+    """
+    kind, distance, variant = candidates["kind"], candidates["distance"], candidates["variant"]
+    exact = pc.not_equal(kind, "perceptual")
+    outright = pc.and_(pc.equal(variant, IDENTITY), pc.less_equal(distance, bounds.accept_radius))
+    settled = pc.or_(exact, pc.fill_null(outright, False))
+    sure = candidates.filter(settled)
+    keys = sure.select(["a", "b"])
+    doubtful = candidates.filter(pc.invert(settled))
+    if doubtful.num_rows and sure.num_rows:  # near as it is and mirrored as well: no further look
+        doubtful = doubtful.join(keys, keys=["a", "b"], join_type="left anti")
+    doubtful = doubtful.sort_by([(c, "ascending") for c in ("a", "b", "distance", "variant")])
+    looked = list(_looked_at(doubtful, thumbnails, bounds, workers))
+    links = pa.concat_tables([_settled(sure, bounds), _table(looked)])
+    return links.sort_by([("a", "ascending"), ("b", "ascending")])
+
+
+def _settled(sure: pa.Table, bounds: DuplicateBounds) -> pa.Table:
+    words = {"same_file": "same bytes", "same_pixels": "same pixels, other file"}
+    kinds = sure["kind"].to_pylist()
+    distances = sure["distance"].to_pylist()
+    return pa.table(
+        {
+            "a": sure["a"],
+            "b": sure["b"],
+            "kind": pa.array(["near" if k == "perceptual" else k for k in kinds], pa.string()),
+            "variant": sure["variant"],
+            "distance": sure["distance"],
+            "evidence": pa.array(
+                [
+                    words.get(k)
+                    or f"hash: {d} of {HASH_BITS} bits differ, accepted up to {bounds.accept_radius}"
+                    for k, d in zip(kinds, distances, strict=True)
+                ],
+                pa.string(),
+            ),
+        },
+        schema=LINKS,
+    )
+
+
+def _table(links: Sequence[_Link]) -> pa.Table:
+    rows = [
+        {
+            "a": link.candidate.a,
+            "b": link.candidate.b,
+            "kind": link.kind,
+            "variant": link.candidate.variant,
+            "distance": link.candidate.distance,
+            "evidence": link.evidence,
+        }
+        for link in links
+    ]
+    return pa.Table.from_pylist(rows, schema=LINKS)
+
+
+def _looked_at(
+    doubtful: pa.Table, thumbnails: Thumbnails, bounds: DuplicateBounds, workers: int
+) -> Iterator[_Link]:
+    views = _Views(thumbnails, keypoint_method())
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque[Future[list[_Link]]] = deque()
+        for batch in _batches(doubtful):
+            seen = views.of({(c.a, c.variant) for c in batch} | {(c.b, IDENTITY) for c in batch}, pool)
+            waiting.append(pool.submit(_compare_all, batch, seen, bounds, views.method))
+            if len(waiting) > workers:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+
+
+def _batches(doubtful: pa.Table) -> Iterator[list[_Candidate]]:
+    """Yield the candidates in batches that never part the variants of a pair."""
+    batch: list[_Candidate] = []
+    rows = (
+        _Candidate(*values)
+        for part in doubtful.select(["a", "b", "variant", "distance"]).to_batches(max_chunksize=_BATCH)
+        for values in zip(
+            *(part[name].to_pylist() for name in ("a", "b", "variant", "distance")), strict=True
+        )
+    )
+    for _, pair in itertools.groupby(rows, key=lambda c: (c.a, c.b)):
+        batch.extend(pair)
+        if len(batch) >= _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+@dataclass(frozen=True)
+class _View:
+    """What is compared of one picture in one variant."""
+
+    features: Features
+    normalized: npt.NDArray[np.float32] | None  # 64x64, mean 0, length 1; None for a flat picture
+
+
+class _Views:
+    """Views of pictures; the most recently used stay in memory."""
+
+    def __init__(self, thumbnails: Thumbnails, method: KeypointMethod) -> None:
+        self.method = method
+        self._thumbnails = thumbnails
+        self._kept: OrderedDict[tuple[str, int], _View] = OrderedDict()
+
+    def of(self, keys: set[tuple[str, int]], pool: ThreadPoolExecutor) -> dict[tuple[str, int], _View]:
+        missing = sorted(k for k in keys if k not in self._kept)
+        if missing:
+            ids = sorted({image_id for image_id, _ in missing})
+            stored = {row["image_id"]: row for row in self._thumbnails(ids).to_pylist()}
+            absent = [i for i in ids if i not in stored]
+            if absent:
+                raise ThumbnailError(
+                    f"thumbnails: asked for {len(ids)} images, {len(absent)} are missing, such as {absent[0]}; "
+                    "measure the files again"
+                )
+            made = pool.map(lambda k: _view(stored[k[0]], k[1], self.method), missing)
+            self._kept.update(zip(missing, made, strict=True))
+        for key in keys:
+            self._kept.move_to_end(key)
+        found = {k: self._kept[k] for k in keys}
+        while len(self._kept) > _CACHED:
+            self._kept.popitem(last=False)
+        return found
+
+
+def _view(row: dict[str, Any], variant: int, method: KeypointMethod) -> _View:
+    large = cv2.imdecode(np.frombuffer(row["thumbnail_256"] or b"\0", np.uint8), cv2.IMREAD_GRAYSCALE)
+    if large is None:
+        raise ThumbnailError(f"image {row['image_id']}: thumbnail_256 is not a JPEG; measure the file again")
+    small = np.frombuffer(row["thumbnail_64"] or b"", np.uint8)
+    if small.size != _SIDE * _SIDE:
+        raise ThumbnailError(
+            f"image {row['image_id']}: expected {_SIDE * _SIDE} bytes of thumbnail_64, got {small.size}; "
+            "measure the file again"
+        )
+    change = VARIANTS[variant].picture
+    values = change(small.reshape(_SIDE, _SIDE)).astype(np.float32)
+    values -= values.mean()
+    length = float(np.linalg.norm(values))
+    return _View(features(change(large.astype(np.uint8)), method), values / length if length else None)
+
+
+def _compare_all(
+    batch: list[_Candidate],
+    views: dict[tuple[str, int], _View],
+    bounds: DuplicateBounds,
+    method: KeypointMethod,
+) -> list[_Link]:
+    links = []
+    for _, pair in itertools.groupby(batch, key=lambda c: (c.a, c.b)):
+        best: _Link | None = None
+        for candidate in pair:  # the nearest variant first
+            link = _compare(
+                candidate, views[candidate.a, candidate.variant], views[candidate.b, IDENTITY], bounds, method
+            )
+            if link is not None and (best is None or KINDS.index(link.kind) < KINDS.index(best.kind)):
+                best = link
+            if best is not None and best.kind == "near":
+                break
+        if best is not None:
+            links.append(best)
+    return links
+
+
+def _compare(
+    candidate: _Candidate, a: _View, b: _View, bounds: DuplicateBounds, method: KeypointMethod
+) -> _Link | None:
+    hashes = f"hash: {candidate.distance} of {HASH_BITS} bits differ"
+    if candidate.variant != IDENTITY:
+        hashes += f", one {VARIANTS[candidate.variant].name}"
+    seen = agreement(a.features, b.features, method)
+    alike = seen.detail >= method.detail_agreement
+    keypoints = (
+        f"{hashes}; keypoints: {seen.inliers} agree (scale {seen.scale:.2f}, rotation {seen.rotation:.0f} degrees), "
+        f"details correlate by {seen.detail:.2f}"
+    )
+    if seen.inliers >= bounds.keypoint_accept and alike:
+        return _Link("near", candidate, f"{keypoints}, accepted from {bounds.keypoint_accept}")
+    if a.normalized is not None and b.normalized is not None:
+        correlation = float(np.vdot(a.normalized, b.normalized))
+        if correlation >= bounds.correlation_accept:
+            text = f"{hashes}; correlation: {correlation:.4f}, accepted from {bounds.correlation_accept}"
+            return _Link("near", candidate, text)
+    if seen.inliers >= bounds.keypoint_accept:
+        return _Link(
+            "uncertain", candidate, f"{keypoints}, enough but in one place, below {method.spread:.0%}"
+        )
+    if seen.inliers >= bounds.keypoint_review:
+        between = f"from {bounds.keypoint_review} and below {bounds.keypoint_accept}"
+        return _Link("uncertain", candidate, f"{keypoints}, {between}: a person decides")
+    return None

@@ -1,0 +1,182 @@
+"""Writing of standardized files: upright, 8-bit sRGB, JPEG or PNG, with nothing beside the pixels.
+
+A file is made from pixels only, so nothing hidden in the source can survive; and the bytes that lie on disk are
+scanned by ``rescan.py`` before they get their name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import simplejpeg
+from PIL import Image
+
+from curation_dagster.core.imaging.decode import decode
+from curation_dagster.core.imaging.measure import digest_of
+from curation_dagster.core.imaging.picture import Picture, flatten, orient, to_rgb_or_grey
+from curation_dagster.core.imaging.profiles import to_srgb
+from curation_dagster.core.imaging.rescan import rescan
+from curation_dagster.core.imaging.settings import VOCABULARIES, measuring
+from curation_dagster.core.items import FileItem, read_item
+
+_IMAGE_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True)
+class PublishItem:
+    """One image to write.
+
+    Parameters
+    ----------
+    image_id : str
+        UUID of the image; it names the file.
+    item : FileItem
+        The source.
+    root : str
+        The corpus folder, below which ``images/`` lies.
+    """
+
+    image_id: str
+    item: FileItem
+    root: str
+
+
+@cache
+def written_by() -> str:
+    """Return the version of the writing code: SHA-256 over its source, its data file and the codecs' versions."""
+    folder = Path(__file__).parent
+    sources = [*sorted(folder.glob("*.py")), folder.parent / "items.py", VOCABULARIES / "measuring.yaml"]
+    return digest_of(sources)
+
+
+def publish(p: PublishItem) -> dict[str, Any]:
+    """Write one standardized file and return its row of the table ``published``.
+
+    The file is ``images/<first two digits of the id>/<id>.jpg`` for lossy sources (quality 95, 4:4:4) and ``.png``
+    for lossless ones. It appears under its name only after its bytes are on disk and the re-scan found nothing;
+    otherwise it is removed and the state is ``not_clean``. The same source gives the same bytes.
+
+    Raises
+    ------
+    OSError
+        If the source can't be read or the destination can't be written, such as a full disk: that says nothing about
+        the image. Nothing is left behind.
+    ValueError
+        If ``image_id`` is no UUID.
+    """
+    if not _IMAGE_ID.fullmatch(p.image_id):
+        raise ValueError(f"the image id names the file and must be a UUID in lower case, got {p.image_id!r}")
+    row: dict[str, Any] = {"image_id": p.image_id, "source_sha256": p.item.sha256, "written_by": written_by()}
+    data = read_item(p.item)
+    if hashlib.sha256(data).hexdigest() != p.item.sha256:
+        return row | {"state": "failed", "detail": "the source has other bytes than were staged"}
+    picture = decode(data, measuring().limits)
+    if picture.state != "ok":
+        return row | {"state": "failed", "detail": f"the source is {picture.state}: {picture.detail}"}
+    try:
+        pixels, transformations, note = standardize(picture)
+        encoded, suffix = _encode(pixels, bool(picture.is_lossless))
+    except ValueError as error:
+        return row | {"state": "failed", "detail": f"could not be encoded: {error}"}
+    if suffix == ".jpg":
+        transformations.append("re_encoded")
+    name = f"images/{p.image_id[:2]}/{p.image_id}{suffix}"
+    findings = _write_if_clean(Path(p.root) / name, encoded)
+    row |= {
+        "transformations": transformations,
+        "rescan_findings": findings,
+        "width": pixels.shape[1],
+        "height": pixels.shape[0],
+    }
+    if findings:
+        detail = f"the re-scan of the written bytes found {', '.join(findings)}; the file was removed"
+        return row | {"state": "not_clean", "detail": detail}
+    return row | {
+        "state": "written",
+        "file": name,
+        "sha256": hashlib.sha256(encoded).hexdigest(),
+        "bytes": len(encoded),
+        "detail": note,
+    }
+
+
+def standardize(picture: Picture) -> tuple[np.ndarray, list[str], str | None]:
+    """Return upright 8-bit sRGB pixels (height, width, 3), what was done, and a note where a profile is unusable.
+
+    Colours are converted before transparency is flattened on white, since white is meant in sRGB.
+    """
+    assert picture.raster is not None
+    assert picture.mode is not None
+    done: list[str] = []
+    raster, mode, note = picture.raster, picture.mode, None
+    if (picture.bit_depth or 8) > 8:
+        done.append("to_8_bit")
+    alpha = raster[..., -1] if mode in ("LA", "RGBA") else None
+    if alpha is not None:
+        raster, mode = np.ascontiguousarray(raster[..., :-1].squeeze()), mode[:-1]
+        raster = raster.reshape(alpha.shape if mode == "L" else (*alpha.shape, 3))
+    if picture.icc:
+        converted, note = to_srgb(raster, mode, picture.icc)
+        if converted is not None:
+            raster, mode = converted, "RGB"
+            done.append("icc_to_srgb")
+    if mode != "RGB":
+        done.append("to_rgb")
+    rgb = to_rgb_or_grey(raster, mode)
+    if rgb.ndim == 2:
+        rgb = cv2.cvtColor(rgb, cv2.COLOR_GRAY2RGB)
+    if alpha is not None and int(alpha.min()) < 255:
+        rgb = flatten(rgb, alpha)
+        done.append("alpha_flattened")
+    if picture.orientation != 1:
+        rgb = orient(rgb, picture.orientation)
+        done.append("oriented")
+    return np.ascontiguousarray(rgb), done, note
+
+
+def _encode(pixels: np.ndarray, is_lossless: bool) -> tuple[bytes, str]:
+    if not is_lossless:
+        return simplejpeg.encode_jpeg(pixels, quality=95, colorspace="RGB", colorsubsampling="444"), ".jpg"
+    target = io.BytesIO()
+    Image.fromarray(pixels).save(target, "PNG", compress_level=6)
+    return target.getvalue(), ".png"
+
+
+def _write_if_clean(path: Path, content: bytes) -> list[str]:
+    """Write ``content``, scan what then lies on disk, and give it its name if nothing was found."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        written = temporary.read_bytes()
+        findings = rescan(written) if written == content else ["unknown_structure"]
+        if not findings:
+            temporary.replace(path)
+            _sync_folder(path.parent)
+        return findings
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name durable, where the system lets folders be opened."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

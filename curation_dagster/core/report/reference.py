@@ -1,0 +1,89 @@
+"""The generated parts of ``docs/``: tables, criteria, checks, descriptor fields. Never typed twice.
+
+``make docs`` writes them anew; a test fails while they are stale. A generated part stands between the lines
+``<!-- generated: NAME -->`` and ``<!-- end -->``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from curation_dagster.checks.catalogue import CATALOGUE, blocking_checks
+from curation_dagster.core.criteria import reference as criteria_reference
+from curation_dagster.core.registry.reference import descriptor_reference
+from curation_dagster.schemas import STAGES, TABLES
+
+_BLOCK = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def tables_reference() -> str:
+    """Return the reference of all tables and columns."""
+    parts = []
+    for table in TABLES.values():
+        parts.append(f"### `{table.name}`\n\n{table.description}\n")
+        by = f" Replaced by {', '.join(f'`{c}`' for c in table.partition_by)}." if table.partition_by else ""
+        parts.append(f"Key: {', '.join(f'`{c}`' for c in table.key)}.{by}\n")
+        parts.append("| column | type | null | description |\n|---|---|---|---|")
+        for c in table.columns:
+            notes = [c.description]
+            if c.unit:
+                notes.append(f"Unit: {c.unit}.")
+            if c.isin:
+                notes.append("One of " + ", ".join(f"`{v}`" for v in c.isin) + ".")
+            if c.ge is not None or c.le is not None:
+                notes.append(f"Range: {'' if c.ge is None else f'{c.ge:g}'} to {'' if c.le is None else f'{c.le:g}'}.")
+            if c.volatile:
+                notes.append("Not part of the fingerprint.")
+            parts.append(f"| `{c.name}` | {c.type} | {'yes' if c.nullable else 'no'} | {' '.join(notes)} |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+def checks_reference() -> str:
+    """Return the reference of the structural checks, by stage."""
+    blocking_checks(STAGES)  # enters all checks into the catalogue
+    parts = ["| asset | check | what must hold |", "|---|---|---|"]
+    parts += [f"| `{s}` | `{c.name}` | {c.description} |" for s in STAGES for c in CATALOGUE.get(s, [])]
+    return "\n".join(parts) + "\n"
+
+
+GENERATED: dict[str, Callable[[], str]] = {
+    "tables": tables_reference,
+    "checks": checks_reference,
+    "descriptor": descriptor_reference,
+    "protocol-map": criteria_reference.protocol_map,
+    "criteria": criteria_reference.criteria_reference,
+}
+
+
+def render(text: str) -> str:
+    """Return a page with its generated parts made anew.
+
+    Raises
+    ------
+    KeyError
+        If the page names a part that nobody generates.
+    """
+    return _BLOCK.sub(lambda m: m.group(1) + GENERATED[m.group("name")]().rstrip() + "\n" + m.group(3), text)
+
+
+def pages(root: Path) -> list[Path]:
+    """Return the pages below ``docs/`` that have generated parts."""
+    return [p for p in sorted((root / "docs").rglob("*.md")) if _BLOCK.search(p.read_text(encoding="utf-8"))]
+
+
+def main() -> None:
+    """Write the generated parts of all pages anew."""
+    root = Path(__file__).parents[3]
+    for page in pages(root):
+        text = page.read_text(encoding="utf-8")
+        fresh = render(text)
+        if fresh != text:
+            page.write_text(fresh, encoding="utf-8")
+            print(f"wrote {page.relative_to(root)}")
+
+
+if __name__ == "__main__":
+    main()

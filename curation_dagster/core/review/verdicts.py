@@ -1,0 +1,144 @@
+"""People's verdicts: a worksheet for the reviewer, and its way back into rows of ``reviews``.
+
+A verdict names the image by its image_id and the criterion by its id, never a person or a source file. Rows are only
+ever added; a reviewer who changes their mind adds a new verdict, and the newest counts.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import uuid
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curation_dagster.schemas import REVIEWS
+
+COLUMNS = ("archive", "version", "image_id", "criterion", "outcome", "comment")
+_REQUIRED = COLUMNS[:-1]
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_SHOWN = 20
+
+
+class VerdictError(ValueError):
+    """A worksheet can't be taken up; the message lists every problem, and nothing of the file was taken up."""
+
+    def __init__(self, path: str, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        lines = [f"  {p}" for p in problems[:_SHOWN]]
+        if len(problems) > _SHOWN:
+            lines.append(f"  and {len(problems) - _SHOWN} more")
+        super().__init__(
+            f"{path}: {len(problems)} problem(s); no verdict of this file was taken up. Mend it and record it again.\n"
+            + "\n".join(lines)
+        )
+
+
+def read_verdicts(
+    csv_path: str | os.PathLike[str],
+    reviewer: str,
+    known_criteria: Collection[str] | None = None,
+    reviewed_at: datetime | None = None,
+) -> pa.Table:
+    """Read a reviewer's worksheet.
+
+    Parameters
+    ----------
+    csv_path : path
+        CSV in UTF-8 with the columns archive, version, image_id, criterion, outcome (pass or fail) and, if wanted,
+        comment. A row whose outcome is blank is not judged yet and is left out.
+    reviewer : str
+        Who judged.
+    known_criteria : collection of str, optional
+        Ids of the criteria in force; any is accepted without it.
+    reviewed_at : datetime, optional
+        When; now if not given. With time zone.
+
+    Returns
+    -------
+    pyarrow.Table
+        Rows of ``reviews``.
+
+    Raises
+    ------
+    VerdictError
+        If anything in the file is wrong. A ``fail`` needs a comment: the ledger must say why.
+    """
+    path = Path(csv_path)
+    problems: list[str] = [] if reviewer.strip() else ["reviewer: a name is required, got a blank"]
+    when = reviewed_at or datetime.now(UTC)
+    rows: list[dict[str, object]] = []
+    seen: dict[tuple[str, str], int] = {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as handle:
+            reader = csv.DictReader(handle)
+            absent = [c for c in _REQUIRED if c not in (reader.fieldnames or ())]
+            if absent:
+                problems.append(f"line 1: no column {', '.join(absent)}; expected {', '.join(COLUMNS)}")
+            for row in () if absent else reader:
+                cells = {k: (v or "").strip() for k, v in row.items() if isinstance(k, str)}
+                if not cells["outcome"]:
+                    continue
+                cells["outcome"] = cells["outcome"].lower()
+                problems += [f"line {reader.line_num}: {p}" for p in _row_problems(cells, known_criteria)]
+                judged = (cells["image_id"], cells["criterion"])
+                if judged in seen:
+                    problems.append(f"line {reader.line_num}: this image and criterion stand on line {seen[judged]} already")
+                seen.setdefault(judged, reader.line_num)
+                rows.append(
+                    {c: cells[c] for c in _REQUIRED}
+                    | {
+                        "review_id": str(uuid.uuid4()),
+                        "comment": cells.get("comment") or None,
+                        "reviewer": reviewer.strip(),
+                        "reviewed_at": when,
+                    }
+                )
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        problems.append(f"can't be read as CSV in UTF-8: {error}")
+    if problems:
+        raise VerdictError(path.name, problems)
+    return REVIEWS.conform(rows)
+
+
+def write_queue(queue: pa.Table, reviews: pa.Table, path: str | os.PathLike[str], reviewer: str | None = None) -> int:
+    """Write the rows of a review queue that nobody has judged as a worksheet; return how many.
+
+    Parameters
+    ----------
+    queue, reviews : pyarrow.Table
+        Rows of ``review_queue`` and ``reviews``.
+    reviewer : str, optional
+        Leave out only what this person has judged, for a second reading by another.
+    """
+    if reviewer is not None:
+        reviews = reviews.filter(pc.equal(reviews["reviewer"], reviewer))
+    done = set(zip(reviews["image_id"].to_pylist(), reviews["criterion"].to_pylist(), strict=True))
+    rows = sorted(queue.to_pylist(), key=lambda r: (r["criterion"], r["purpose"], r["rank"]))
+    waiting = [r for r in rows if (r["image_id"], r["criterion"]) not in done]
+    destination = Path(path)
+    temporary = destination.with_name(f".{destination.name}.{uuid.uuid4().hex}.tmp")
+    with temporary.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.DictWriter(handle, COLUMNS, extrasaction="ignore", restval="")
+        writer.writeheader()
+        writer.writerows(waiting)
+    temporary.replace(destination)
+    return len(waiting)
+
+
+def _row_problems(cells: dict[str, str], known_criteria: Collection[str] | None) -> list[str]:
+    found = [f"{c} is blank" for c in ("archive", "version", "criterion") if not cells[c]]
+    if not _UUID.fullmatch(cells["image_id"]):
+        found.append(f"image_id: expected a UUID, got {cells['image_id']!r}")
+    if cells["outcome"] not in ("pass", "fail"):
+        found.append(f"outcome: expected pass or fail, got {cells['outcome']!r}")
+    if cells["outcome"] == "fail" and not cells.get("comment"):
+        found.append("comment: a fail needs one, because the ledger must say why")
+    if known_criteria is not None and cells["criterion"] and cells["criterion"] not in known_criteria:
+        found.append(f"criterion: {cells['criterion']!r} is not one of the criteria in force")
+    return found

@@ -1,0 +1,36 @@
+"""The two jobs: curate one archive version; rebuild what lies over all of them."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+PER_ARCHIVE = (
+    "staged",
+    "records",
+    "measurements",
+    "quality",
+    "deidentified",
+    "harmonized",
+    "duplicates_within",
+    "review_queue",
+)
+OVER_ALL = ("duplicates", "decisions", "corpus")
+
+_IN_ONE_PROCESS = dg.in_process_executor
+
+curate_archive_version = dg.define_asset_job(
+    "curate_archive_version",
+    selection=dg.AssetSelection.assets(*PER_ARCHIVE),
+    executor_def=_IN_ONE_PROCESS,
+    description="One delivery of one archive, from the landing folder to harmonized records, groups and a review queue.",
+)
+
+rebuild_corpus = dg.define_asset_job(
+    "rebuild_corpus",
+    selection=dg.AssetSelection.assets(*OVER_ALL),
+    executor_def=_IN_ONE_PROCESS,
+    description="Groups across archives, the ledger, and the corpus of everything that is admitted.",
+    tags={"curation/scope": "everything"},
+)
+
+JOBS = [curate_archive_version, rebuild_corpus]

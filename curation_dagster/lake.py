@@ -1,0 +1,314 @@
+"""Versioned tables on disk or object storage; the only code that reads and writes them.
+
+Each table is a Delta table (Parquet files plus a log) below one root. A write is one atomic commit: a reader sees
+the state before or after, never between, and every earlier state can be read again by version or time. Parts of a
+table, such as one archive version, are replaced without touching the others, so two archives can be written at
+the same time by two processes.
+
+>>> from curation_dagster.lake import Lake
+>>> lake = Lake.open()                                                    # doctest: +SKIP
+>>> lake.read("decisions", where={"archive": "pad_ufes_20"})              # doctest: +SKIP
+>>> lake.read("corpus", version=3, columns=["image_id", "icd11_code"])    # doctest: +SKIP
+
+Tables are never vacuumed here: what a corpus of last year was made of must stay readable.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from curation_dagster.settings import Settings
+from curation_dagster.schemas import TABLES, Table
+
+Where = Mapping[str, Any] | pc.Expression | str | None
+_ATTEMPTS = 12
+_WRITER = WriterProperties(compression="ZSTD", compression_level=3)
+
+
+class LakeError(RuntimeError):
+    """A table can't be read or written; the message says which, where and what happens next."""
+
+
+@dataclass(frozen=True)
+class Lake:
+    """The tables below one root.
+
+    Parameters
+    ----------
+    root : str
+        A folder, or the URL of a prefix in an object store, such as ``s3://bucket/lake``.
+    storage_options : dict of str to str
+        Settings of the object store; credentials come from the environment.
+    """
+
+    root: str
+    storage_options: dict[str, str] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def open(cls, root: str | os.PathLike[str] | None = None) -> Lake:
+        """Open the lake at ``root``; without it, the one that the environment names (``CURATION_LAKE``)."""
+        return cls(str(root) if root is not None else Settings.load().lake)
+
+    # -- reading --------------------------------------------------------------------------------
+
+    def read(
+        self,
+        table: str,
+        version: int | datetime | None = None,
+        columns: Sequence[str] | None = None,
+        where: Where = None,
+    ) -> pa.Table:
+        """Return the rows of a table.
+
+        Parameters
+        ----------
+        table : str
+            Name of a table in :data:`curation_dagster.schemas.TABLES`.
+        version : int or datetime, optional
+            An earlier version of the table, by number or by time; the newest without it.
+        columns : sequence of str, optional
+            Columns to read; all without it.
+        where : mapping, pyarrow expression or str, optional
+            Filter: ``{"archive": "ham10000", "verdict": ["kept", "excluded"]}``, an Arrow expression, or the text of a
+            SQL condition. Pushed down to the files.
+
+        Raises
+        ------
+        LakeError
+            If the table is not declared, the version does not exist, or a column is unknown.
+        """
+        declared = _declared(table)
+        names = list(columns) if columns is not None else list(declared.arrow_schema.names)
+        unknown = [n for n in names if n not in declared.arrow_schema.names]
+        if unknown:
+            raise LakeError(f"table {table} has no column {', '.join(unknown)}; it has {', '.join(declared.arrow_schema.names)}")
+        dataset = self.dataset(table, version)
+        schema = pa.schema([declared.arrow_schema.field(n) for n in names])
+        if dataset is None:
+            return schema.empty_table()
+        # a column that was added to the declaration after an old version was written is null in that version
+        present = [n for n in names if n in dataset.schema.names]
+        if isinstance(where, str):
+            with duckdb.connect() as connection:
+                connection.register("rows", dataset)
+                quoted = ", ".join(f'"{n}"' for n in present) or "1"
+                found = connection.sql(f"SELECT {quoted} FROM rows WHERE {where}").to_arrow_table()
+        else:
+            found = dataset.to_table(columns=present, filter=_expression(where))
+        arrays = [
+            found[f.name].cast(f.type) if f.name in present else pa.nulls(found.num_rows, f.type) for f in schema
+        ]
+        return pa.Table.from_arrays(arrays, schema=schema)
+
+    def dataset(self, table: str, version: int | datetime | None = None) -> Any | None:
+        """Return a lazy Arrow dataset of the table, for DuckDB and for reading in batches; None before its first commit."""
+        _declared(table)
+        try:
+            delta = DeltaTable(self.path(table), storage_options=self.storage_options)
+            if version is not None:
+                delta.load_as_version(version)
+        except TableNotFoundError:
+            if version is None:
+                return None
+            raise LakeError(f"table {table} at {self.path(table)} has no version {version}: it was never written") from None
+        except DeltaError as error:
+            raise LakeError(f"table {table} at {self.path(table)} has no readable version {version}: {error}") from error
+        return delta.to_pyarrow_dataset()
+
+    @contextlib.contextmanager
+    def sql(self, *tables: str, **arrow: pa.Table) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open a DuckDB connection in which the named tables, and Arrow tables given by keyword, are views."""
+        with duckdb.connect() as connection:
+            for name in tables:
+                dataset = self.dataset(name)
+                connection.register(name, dataset if dataset is not None else _declared(name).empty())
+            for name, data in arrow.items():
+                connection.register(name, data)
+            yield connection
+
+    def history(self, table: str) -> list[dict[str, Any]]:
+        """Return the commits of a table, newest first: version, timestamp, operation, and the note that was written."""
+        _declared(table)
+        try:
+            return DeltaTable(self.path(table), storage_options=self.storage_options).history()
+        except TableNotFoundError:
+            return []
+
+    def version(self, table: str) -> int | None:
+        """Return the newest version number of a table, or None before its first commit."""
+        try:
+            return DeltaTable(self.path(table), storage_options=self.storage_options).version()
+        except TableNotFoundError:
+            return None
+
+    # -- writing --------------------------------------------------------------------------------
+
+    def replace(
+        self,
+        table: str,
+        data: pa.Table,
+        part: Mapping[str, str] | None = None,
+        note: Mapping[str, str] | None = None,
+    ) -> int:
+        """Replace a part of a table, or all of it, in one commit; return the new version.
+
+        ``part`` gives values of the table's partition columns; every row of ``data`` must carry them.
+        """
+        declared = _declared(table)
+        data = declared.conform(data)
+        predicate = None
+        if part is not None:
+            stray = [k for k in part if k not in declared.partition_by]
+            if stray:
+                raise LakeError(f"table {table} is not partitioned by {', '.join(stray)}, but by {declared.partition_by}")
+            for column, value in part.items():
+                others = [v for v in pc.unique(data[column]).to_pylist() if v != value]
+                if others:
+                    raise LakeError(f"table {table}: rows of {column} {others[0]!r} can't replace the part {column} {value!r}")
+            predicate = " AND ".join(f"{k} = '{v.replace(chr(39), chr(39) * 2)}'" for k, v in part.items())
+        return self._commit(
+            declared,
+            lambda: write_deltalake(
+                self.path(table),
+                data,
+                mode="overwrite",
+                predicate=predicate,
+                schema_mode="merge" if predicate else "overwrite",
+                partition_by=list(declared.partition_by) or None,
+                storage_options=self.storage_options,
+                writer_properties=_WRITER,
+                commit_properties=_note(note),
+            ),
+        )
+
+    def append(self, table: str, data: pa.Table, note: Mapping[str, str] | None = None) -> int:
+        """Add rows in one commit; return the new version."""
+        declared = _declared(table)
+        data = declared.conform(data)
+        return self._commit(
+            declared,
+            lambda: write_deltalake(
+                self.path(table),
+                data,
+                mode="append",
+                schema_mode="merge",
+                partition_by=list(declared.partition_by) or None,
+                storage_options=self.storage_options,
+                writer_properties=_WRITER,
+                commit_properties=_note(note),
+            ),
+        )
+
+    def insert_new(self, table: str, data: pa.Table, note: Mapping[str, str] | None = None) -> int:
+        """Add the rows whose key is not there yet, in one commit; return the version.
+
+        Two processes that bring the same key at the same time leave one row.
+        """
+        declared = _declared(table)
+        data = declared.conform(data)
+        if data.num_rows == 0:
+            return self.version(table) or 0
+        condition = " AND ".join(f"known.{k} = fresh.{k}" for k in declared.key)
+
+        def merge() -> None:
+            delta = DeltaTable(self.path(table), storage_options=self.storage_options)
+            (
+                delta.merge(data, condition, source_alias="fresh", target_alias="known",
+                            writer_properties=_WRITER, commit_properties=_note(note))
+                .when_not_matched_insert_all()
+                .execute()
+            )  # fmt: skip
+
+        return self._commit(declared, merge)
+
+    def path(self, table: str) -> str:
+        """Return the folder or URL of a table."""
+        return f"{self.root.rstrip('/')}/{table}"
+
+    def _commit(self, declared: Table, write: Callable[[], None]) -> int:
+        """Run one write, with a lock on one machine and retries beyond it."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                with self._lock(declared.name):
+                    self._ensure(declared)
+                    write()
+                return self.version(declared.name) or 0
+            except CommitFailedError as error:
+                # another machine committed first; what was written is not visible, so the write is repeated
+                if attempt + 1 == _ATTEMPTS:
+                    raise LakeError(
+                        f"table {declared.name}: {_ATTEMPTS} commits in a row lost against other writers ({error}). "
+                        "Nothing was written; run the asset again."
+                    ) from error
+                time.sleep(min(5.0, 0.05 * 2**attempt) * (0.5 + random.random()))
+            except OSError as error:
+                raise LakeError(
+                    f"table {declared.name} could not be written to {self.path(declared.name)}: {error}. "
+                    "Its previous version is as it was; free space or repair the store, then run the asset again."
+                ) from error
+        raise AssertionError("unreachable")
+
+    def _ensure(self, declared: Table) -> None:
+        if self.version(declared.name) is None:
+            DeltaTable.create(
+                self.path(declared.name),
+                schema=declared.arrow_schema,
+                mode="ignore",
+                partition_by=list(declared.partition_by) or None,
+                name=declared.name,
+                description=declared.description,
+                storage_options=self.storage_options,
+            )
+
+    @contextlib.contextmanager
+    def _lock(self, table: str) -> Iterator[None]:
+        """Serialize writers of a table on this machine; between machines the log's own conflict check holds."""
+        if "://" in self.root:
+            yield
+            return
+        folder = Path(self.root) / ".locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / f"{table}.lock").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+
+def _declared(table: str) -> Table:
+    try:
+        return TABLES[table]
+    except KeyError:
+        raise LakeError(f"no table is called {table!r}; there are {', '.join(sorted(TABLES))}") from None
+
+
+def _note(note: Mapping[str, str] | None) -> CommitProperties:
+    return CommitProperties(custom_metadata={k: str(v) for k, v in (note or {}).items()})
+
+
+def _expression(where: Mapping[str, Any] | pc.Expression | None) -> pc.Expression | None:
+    if where is None or isinstance(where, pc.Expression):
+        return where
+    found: pc.Expression | None = None
+    for name, value in where.items():
+        if value is None:
+            term = pc.field(name).is_null()
+        elif isinstance(value, list | tuple | set | frozenset):
+            term = pc.field(name).isin(list(value))
+        else:
+            term = pc.field(name) == value
+        found = term if found is None else found & term
+    return found

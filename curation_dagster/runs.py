@@ -1,0 +1,61 @@
+"""Runs without the web server: for the console script and the demo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import dagster as dg
+import pyarrow as pa
+
+from curation_dagster.core.registry.keys import parse_key
+from curation_dagster.core.review.approvals import approve
+from curation_dagster.schemas import TABLES
+from curation_dagster.workspace import Workspace
+
+
+def curate_keys(instance: dg.DagsterInstance, keys: Iterable[str]) -> dict[str, bool]:
+    """Run `curate_archive_version` for each key; return which succeeded. A failed archive doesn't stop the next."""
+    from curation_dagster.definitions import defs
+
+    job = defs.resolve_job_def("curate_archive_version")
+    outcome = {}
+    for key in keys:
+        instance.add_dynamic_partitions("archive_version", [key])
+        outcome[key] = job.execute_in_process(partition_key=key, instance=instance, raise_on_error=False).success
+    return outcome
+
+
+def rebuild(instance: dg.DagsterInstance) -> bool:
+    """Run `rebuild_corpus`; return whether it succeeded."""
+    from curation_dagster.definitions import defs
+
+    return defs.resolve_job_def("rebuild_corpus").execute_in_process(instance=instance, raise_on_error=False).success
+
+
+def approve_archive_version(
+    workspace: Workspace, key: str, author: str, approver: str, comment: str | None, decision: str = "approved"
+) -> None:
+    """Record the approval of an archive version's staged files.
+
+    Raises
+    ------
+    curation_dagster.core.review.approvals.ApprovalError
+        If author and approver are the same person.
+    curation_dagster.workspace.StageMissing
+        If nothing is staged: an approval is for certain files.
+    """
+    digest = workspace.stage(parse_key(key), "staged")["fingerprint"]
+    _append(workspace, approve("archive_version", key, digest, author, approver, comment, decision=decision))
+
+
+def approve_criteria(
+    workspace: Workspace, author: str, approver: str, comment: str | None, decision: str = "approved"
+) -> None:
+    """Record the approval of the criteria file in force."""
+    c = workspace.criteria
+    _append(workspace, approve("criteria", c.name, c.digest, author, approver, comment, decision=decision))
+
+
+def _append(workspace: Workspace, row: dict[str, object] | pa.Table) -> None:
+    rows = row if isinstance(row, pa.Table) else TABLES["approvals"].conform([row])
+    workspace.lake.append("approvals", rows)

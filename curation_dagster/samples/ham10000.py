@@ -1,0 +1,239 @@
+"""A delivery in the layout of HAM10000: two zips of dermoscopic JPEGs, and a CSV without an extension.
+
+True to the original: eight columns, 600x450 pixels, five-year ages as ``45.0``, several photographs of a lesion under
+one ``lesion_id``, and every mel, bcc and akiec confirmed by histopathology.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from curation_dagster.samples import defects, encodings, skin
+from curation_dagster.samples.delivery import (
+    Delivery,
+    Planted,
+    Shot,
+    csv_bytes,
+    draw_all,
+    generator,
+    picture_seed,
+    quotas,
+    slots,
+    write_files,
+    write_zip,
+)
+from curation_dagster.samples.skin import Picture
+
+ARCHIVE = "ham10000"
+COLUMNS = ("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization", "dataset")
+SIZE = (600, 450)
+
+_DX = {"nv": 6705, "mel": 1113, "bkl": 1099, "bcc": 514, "akiec": 327, "vasc": 142, "df": 115}
+_KINDS = {
+    "nv": ("nevus",),
+    "mel": ("melanoma",),
+    "bkl": ("sk", "lentigo"),
+    "bcc": ("bcc",),
+    "akiec": ("ak", "scc"),
+    "vasc": ("vascular",),
+    "df": ("df",),
+}
+_SITES = {
+    "back": 2192, "lower extremity": 2077, "trunk": 1404, "upper extremity": 1118, "abdomen": 1022, "face": 745,
+    "chest": 407, "foot": 319, "unknown": 234, "neck": 168, "scalp": 128, "hand": 90, "ear": 56, "genital": 48,
+    "acral": 7,
+}  # fmt: skip
+_DATASETS = {"vidir_molemax": 3954, "vidir_modern": 3363, "rosendahl": 2259, "vienna_dias": 439}
+_CONFIRMED_BY_HISTOLOGY = ("mel", "bcc", "akiec")
+# Chance that a photograph shows the lesion of the one before, where no defect stands in between: 2,545 of 10,015
+# photographs of the original are such repeats.
+_REPEAT_CHANCE = 0.6
+# Photographs that are neither defects nor originals of copies; something is wrong with their rows only.
+_TWICE, _CONTRADICTED = 2, 5
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One photograph of the delivery, before anything is done to it."""
+
+    image_id: str
+    record: Mapping[str, str]
+    seed: int
+    phototype: int
+    kind: str
+    retake: int  # 0 for the first photograph of the lesion, else which further one
+    defect: str | None
+
+
+def _on_picture(change: Callable[[Picture], Picture]) -> Callable[[Picture], bytes]:
+    return lambda picture: encodings.jpeg(change(picture))
+
+
+def _on_file(change: Callable[[bytes], bytes]) -> Callable[[Picture], bytes]:
+    return lambda picture: change(encodings.jpeg(picture))
+
+
+# defect -> how the file is made, and what a pipeline should say of it
+_DEFECTS: dict[str, tuple[Callable[[Picture], bytes], tuple[str, ...]]] = {
+    "truncated": (_on_file(defects.truncated), ("integrity",)),
+    "zeroed_block": (_on_file(defects.zeroed_block), ("integrity",)),
+    "html_page": (lambda _: defects.html_page(), ("integrity",)),
+    "empty_file": (lambda _: b"", ("integrity",)),
+    "blurred": (_on_picture(defects.blurred), ("focus",)),
+    "underexposed": (_on_picture(defects.underexposed), ("underexposed",)),
+    "overexposed": (_on_picture(defects.overexposed), ("overexposed",)),
+    "tiny": (_on_picture(defects.tiny), ("resolution",)),
+    "hair": (_on_picture(defects.with_hair), ("hair",)),
+    "ruler": (_on_picture(defects.with_ruler), ("ruler",)),
+    "vignette": (_on_picture(defects.with_vignette), ("vignette",)),
+    "progressive": (lambda p: encodings.jpeg(p, progressive=True), ("not:integrity",)),
+    "secrets": (
+        encodings.jpeg_with_secrets,
+        (
+            "hidden:gps",
+            "hidden:name",
+            "hidden:date",
+            "hidden:device",
+            "hidden:comment",
+            "hidden:xmp",
+            "hidden:trailer",
+        ),
+    ),
+}
+# copies of the photograph before, under an id and a lesion of their own, as the "missed duplicates" of the original
+_COPIES: dict[str, tuple[Callable[[Picture], bytes], str]] = {
+    "exact_copy": (encodings.jpeg, "exact_duplicate_of"),
+    "re_encoded_copy": (lambda p: encodings.jpeg(p, 78, subsampling=2), "near_duplicate_of"),
+    "half_size_copy": (_on_picture(defects.half_size), "near_duplicate_of"),
+}
+
+
+def plan(images: int, seed: int) -> tuple[Photo, ...]:
+    """Return all photographs of the delivery that :func:`write` makes with the same arguments."""
+    rng = generator(seed, ARCHIVE)
+    planted = slots([*_COPIES, *_DEFECTS], images)
+    labels = quotas(rng, _DX, images)
+    sites, sets = quotas(rng, _SITES, images), quotas(rng, _DATASETS, images)
+    lesion_numbers = rng.permutation(7470)[:images]
+    photos: list[Photo] = []
+    for number in range(images):
+        image_id = f"ISIC_{24306 + number * 7:07d}"
+        defect = planted.get(number)
+        before = photos[-1] if photos else None
+        free = before is not None and number not in planted and planted.get(number + 1) not in _COPIES
+        if before is not None and free and before.defect is None and rng.random() < _REPEAT_CHANCE:
+            # a further photograph of the same lesion: the same record but for the image's id
+            record = {**before.record, "image_id": image_id}
+            photos.append(
+                Photo(image_id, record, before.seed, before.phototype, before.kind, before.retake + 1, None)
+            )
+            continue
+        dx = labels[number]
+        histo = dx in _CONFIRMED_BY_HISTOLOGY or rng.random() < 0.25
+        other = (
+            "consensus"
+            if dx != "nv"
+            else ("follow_up", "follow_up", "consensus", "confocal")[int(rng.integers(4))]
+        )
+        sex = "unknown" if number % 41 == 40 else str(rng.choice(("male", "female"), p=(0.54, 0.46)))
+        age = 0 if number % 53 == 52 else int(rng.integers(4, 17)) * 5
+        record = {
+            "lesion_id": f"HAM_{int(lesion_numbers[number]):07d}",
+            "image_id": image_id,
+            "dx": dx,
+            "dx_type": "histo" if histo else other,
+            "age": "" if number % 47 == 46 else f"{age}.0",
+            "sex": sex,
+            "localization": sites[number],
+            "dataset": sets[number],
+        }
+        kind = _KINDS[dx][int(rng.integers(len(_KINDS[dx])))]
+        phototype = int(rng.choice((1, 2, 3, 4), p=(0.2, 0.45, 0.27, 0.08)))
+        photo_seed = picture_seed(seed, ARCHIVE, number)
+        retake = 0
+        if defect in _COPIES and before is not None:
+            record = {**before.record, "image_id": image_id, "lesion_id": record["lesion_id"]}
+            photo_seed, phototype, kind, retake = before.seed, before.phototype, before.kind, before.retake
+        photos.append(Photo(image_id, record, photo_seed, phototype, kind, retake, defect))
+    return tuple(photos)
+
+
+def picture(photo: Photo) -> Picture:
+    """Return the photograph as it was taken, before any defect."""
+    first = skin.lesion(photo.seed, SIZE, photo.phototype, "dermoscopic", photo.kind)
+    return skin.retake(first, photo.seed + photo.retake) if photo.retake else first
+
+
+def file_of(photo: Photo) -> bytes:
+    """Return the photograph's file as the delivery holds it."""
+    if photo.defect in _DEFECTS:
+        return _DEFECTS[photo.defect][0](picture(photo))
+    if photo.defect in _COPIES:
+        return _COPIES[photo.defect][0](picture(photo))
+    return encodings.jpeg(picture(photo))
+
+
+def write(folder: Path, images: int = 60, seed: int = 20250101) -> Delivery:
+    """Write the delivery into ``folder``.
+
+    Parameters
+    ----------
+    folder
+        Drop folder of the archive version; made if it isn't there.
+    images
+        Photographs with a record. One more record has no file, and one more file has no record.
+    seed
+        The same seed gives the same bytes.
+    """
+    photos = plan(images, seed)
+    half = (len(photos) + 1) // 2
+    drawn = draw_all([Shot(f"{p.image_id}.jpg", partial(file_of, p)) for p in photos])
+    rows = [dict(p.record) for p in photos]
+    planted = [
+        item for n, p in enumerate(photos) for item in _planted(photos, n, 1 if n < half else 2) if p.defect
+    ]
+
+    lost = f"ISIC_{24306 + images * 7:07d}"
+    rows.append({**photos[0].record, "image_id": lost, "lesion_id": "HAM_0007470"})
+    planted.append(Planted(ARCHIVE, None, lost, "record_without_file", ("join:record_without_file",)))
+    orphan = f"ISIC_{24306 + (images + 1) * 7:07d}"
+    stray = skin.lesion(picture_seed(seed, ARCHIVE, images + 1), SIZE, 2, "dermoscopic", "nevus")
+    drawn.append((f"{orphan}.jpg", encodings.jpeg(stray)))
+    planted.append(
+        Planted(ARCHIVE, _path(2, orphan), orphan, "file_without_record", ("join:file_without_record",))
+    )
+    if images > _CONTRADICTED:
+        for number, defect, state in (
+            (_TWICE, "duplicated_row", "join:duplicate_record"),
+            (_CONTRADICTED, "conflicting_rows", "join:conflicting_record"),
+        ):
+            row = dict(rows[number])
+            if defect == "conflicting_rows":
+                row["dx"] = "nv" if row["dx"] != "nv" else "mel"
+            rows.append(row)
+            where = _path(1 if number < half else 2, row["image_id"])
+            planted.append(Planted(ARCHIVE, where, row["image_id"], defect, (state,)))
+
+    write_zip(folder / "HAM10000_images_part1.zip", drawn[:half])
+    write_zip(folder / "HAM10000_images_part2.zip", drawn[half:])
+    write_files(folder, [("HAM10000_metadata", csv_bytes(COLUMNS, rows))])
+    return Delivery(ARCHIVE, folder, len(drawn), len(rows), tuple(planted))
+
+
+def _path(part: int, image_id: str) -> str:
+    return f"HAM10000_images_part{part}.zip!/{image_id}.jpg"
+
+
+def _planted(photos: tuple[Photo, ...], number: int, part: int) -> list[Planted]:
+    photo = photos[number]
+    if photo.defect in _COPIES:
+        original = photos[number - 1].image_id
+        expected: tuple[str, ...] = (f"{_COPIES[photo.defect][1]}:{ARCHIVE}/{original}",)
+    elif photo.defect in _DEFECTS:
+        expected = _DEFECTS[photo.defect][1]
+    else:
+        return []
+    return [Planted(ARCHIVE, _path(part, photo.image_id), photo.image_id, str(photo.defect), expected)]

@@ -1,0 +1,95 @@
+"""What starts runs by itself: deliveries in the landing folder, changed archives, people's verdicts.
+
+A sensor has 60 seconds and runs every half minute, so it looks at names, sizes and times only and never at bytes.
+All are stopped on a fresh instance unless ``CURATION_AUTOSTART=1``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import dagster as dg
+
+from curation_dagster.core.registry.keys import KeyFormatError
+from curation_dagster.core.registry.loading import RegistryError
+from curation_dagster.jobs import curate_archive_version, rebuild_corpus
+from curation_dagster.partitions import ARCHIVE_VERSIONS
+from curation_dagster.resources import Curation
+from curation_dagster.settings import autostart
+
+_MOST_AT_ONCE = 20
+STATUS = dg.DefaultSensorStatus.RUNNING if autostart() else dg.DefaultSensorStatus.STOPPED
+
+
+def look_of(folder: Path) -> str:
+    """Return a digest of the names, sizes and times of all files of a delivery."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        stat = path.lstat()
+        digest.update(f"{path.relative_to(folder)}\t{stat.st_size}\t{stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+@dg.sensor(job=curate_archive_version, minimum_interval_seconds=30, default_status=STATUS)
+def new_deliveries(context: dg.SensorEvaluationContext, curation: Curation) -> dg.SensorResult | dg.SkipReason:
+    """Curates a delivery once it lies still: a folder `<archive>@<version>` in the landing folder.
+
+    A delivery counts as complete when two looks at it in a row are the same; a run is then requested once for each state
+    of its files. Folders whose name no descriptor knows are named in the skip reason, and left alone.
+    """
+    workspace = curation.open()
+    seen: dict[str, str] = json.loads(context.cursor or "{}")
+    looks: dict[str, str] = {}
+    requests, unknown = [], []
+    landing = workspace.settings.landing
+    folders = sorted(p for p in landing.iterdir() if p.is_dir() and not p.name.startswith(".")) if landing.is_dir() else []
+    for folder in folders:
+        try:
+            workspace.resolve(folder.name)
+        except (KeyFormatError, RegistryError) as error:
+            unknown.append(f"{folder.name}: {str(error).splitlines()[0]}")
+            continue
+        looks[folder.name] = look = look_of(folder)
+        requested = f"{look} requested"
+        if seen.get(folder.name) == requested:
+            looks[folder.name] = requested
+        elif seen.get(folder.name) == look and len(requests) < _MOST_AT_ONCE:
+            looks[folder.name] = requested
+            requests.append(
+                dg.RunRequest(
+                    run_key=f"{folder.name}#{look}",
+                    partition_key=folder.name,
+                    tags={"curation/archive": folder.name.split("@")[0]},
+                )
+            )
+    if not requests:
+        context.update_cursor(json.dumps(looks))
+        return dg.SkipReason("; ".join(unknown) or f"nothing new in {landing}")
+    return dg.SensorResult(
+        run_requests=requests,
+        dynamic_partitions_requests=[ARCHIVE_VERSIONS.build_add_request([str(r.partition_key) for r in requests])],
+        cursor=json.dumps(looks),
+    )
+
+
+@dg.sensor(job=rebuild_corpus, minimum_interval_seconds=30, default_status=STATUS)
+def new_verdicts_of_people(context: dg.SensorEvaluationContext, curation: Curation) -> dg.RunRequest | dg.SkipReason:
+    """Rebuilds ledger and corpus when reviewers' verdicts or approvals were added."""
+    lake = curation.open().lake
+    now = json.dumps({t: lake.version(t) for t in ("reviews", "approvals")})
+    if context.cursor == now or (context.cursor is None and "null" in now):
+        return dg.SkipReason("no new verdict and no new approval")
+    context.update_cursor(now)
+    return dg.RunRequest(run_key=f"people {now}")
+
+
+archives_changed = dg.AutomationConditionSensorDefinition(
+    "archives_changed",
+    target=dg.AssetSelection.assets("duplicates", "decisions", "corpus"),
+    default_status=STATUS,
+    description="Rebuilds groups, ledger and corpus after archive versions were curated, once for all that landed together.",
+)
+
+SENSORS = [new_deliveries, new_verdicts_of_people, archives_changed]

@@ -1,0 +1,134 @@
+"""Where things are and how they run: the environment, read in one place and only when asked.
+
+======================  =====================================================================  ==============================
+variable                meaning                                                                default
+======================  =====================================================================  ==============================
+CURATION_HOME           everything that a run writes                                           ``./var``
+CURATION_LAKE           the tables: a folder or a URL                                          ``$CURATION_HOME/lake``
+CURATION_LANDING        where deliveries are dropped                                           ``$CURATION_HOME/landing``
+CURATION_ARCHIVES       further folders of descriptors, separated by ``:``                     ``$CURATION_HOME/archives``
+CURATION_CRITERIA       name or path of the criteria file                                      ``device``
+CURATION_SECRET         secret of the keyed hashes of patients and lesions                     made once: ``$CURATION_HOME/secret``
+CURATION_WORKERS        worker processes of the pixel passes                                   all cores
+CURATION_AUTOSTART      ``1``: sensors run without being switched on                           off
+======================  =====================================================================  ==============================
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Folders and choices of one installation; see the table at the top of the module."""
+
+    home: Path
+    lake: str
+    landing: Path
+    archives: tuple[Path, ...]
+    criteria: str
+    workers: int
+
+    @classmethod
+    def load(
+        cls,
+        home: str | os.PathLike[str] | None = None,
+        criteria: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Settings:
+        """Read the environment; ``home`` and ``criteria``, where given, go before it.
+
+        A ``home`` that is given stands for a whole installation: the lake, the landing folder and the descriptors
+        below it are used, not those that the environment names.
+
+        Raises
+        ------
+        ValueError
+            If ``CURATION_WORKERS`` is not a positive whole number.
+        """
+        env = os.environ if environment is None else environment
+        base = Path(home or env.get("CURATION_HOME") or "var").absolute()
+        named = {} if home else env
+        workers = env.get("CURATION_WORKERS")
+        if workers and (not workers.isdigit() or int(workers) < 1):
+            raise ValueError(f"CURATION_WORKERS is {workers!r}; expected a whole number from 1")
+        folders = named.get("CURATION_ARCHIVES")
+        return cls(
+            home=base,
+            lake=named.get("CURATION_LAKE") or str(base / "lake"),
+            landing=Path(named.get("CURATION_LANDING") or base / "landing").absolute(),
+            archives=tuple(Path(p) for p in folders.split(os.pathsep)) if folders else (base / "archives",),
+            criteria=criteria or env.get("CURATION_CRITERIA") or "device",
+            workers=int(workers) if workers else max(1, len(os.sched_getaffinity(0))),
+        )
+
+    @property
+    def staging(self) -> Path:
+        """The private folder of staged archive versions."""
+        return self.home / "staging"
+
+    @property
+    def work(self) -> Path:
+        """The folder of finished chunks of unfinished runs."""
+        return self.home / "work"
+
+    @property
+    def corpus(self) -> Path:
+        """The folder of published files."""
+        return self.home / "corpus"
+
+    @property
+    def reports(self) -> Path:
+        """The folder of reports."""
+        return self.home / "reports"
+
+    def secret(self) -> bytes:
+        """Return the secret of the keyed hashes of patients and lesions.
+
+        Without ``CURATION_SECRET`` one is made once and kept, readable by its owner only: keys must stay the same
+        over all runs, or one patient would fall apart into two.
+
+        Raises
+        ------
+        ValueError
+            If the secret is shorter than 16 bytes.
+        """
+        named = os.environ.get("CURATION_SECRET")
+        if named is None:
+            path = self.home / "secret"
+            if not path.exists():
+                _write_once(path, secrets.token_hex(32))
+            named = path.read_text().strip()
+        if len(named.encode()) < 16:
+            raise ValueError(
+                "the secret of the keyed hashes is shorter than 16 bytes; set CURATION_SECRET to 16 or more, "
+                "such as the output of `openssl rand -hex 32`"
+            )
+        return named.encode()
+
+
+def autostart() -> bool:
+    """Return whether sensors run without being switched on."""
+    return os.environ.get("CURATION_AUTOSTART") == "1"
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Write a private file unless another process was first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as handle:
+        handle.write(text)
+        handle.flush()
+        os.fsync(handle.fileno())
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    finally:
+        temporary.unlink()

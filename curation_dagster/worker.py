@@ -1,0 +1,41 @@
+"""One worker process of :func:`curation_dagster.compute.map_files`; not for use by hand."""
+
+from __future__ import annotations
+
+import importlib
+import resource
+import sys
+from functools import reduce
+from multiprocessing.connection import Connection
+
+from curation_dagster.compute import Failure
+
+
+def main(descriptor: int, target: str, memory_mb: int) -> None:
+    """Receive lists of ``(index, item)`` and send ``(index, value, failure)`` for each, until the caller is gone."""
+    connection = Connection(descriptor)
+    module, name = target.split(":")
+    function = reduce(getattr, name.split("."), importlib.import_module(module))
+    limit = memory_mb * 1024 * 1024
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    while True:
+        try:
+            batch = connection.recv()
+        except EOFError:
+            return
+        for index, item in batch:
+            value, failure = None, None
+            try:
+                value = function(item)
+            except MemoryError:
+                failure = Failure("out_of_memory", f"more than {memory_mb} MiB were asked for")
+            except Exception as error:
+                failure = Failure("error", f"{type(error).__name__}: {error}")
+            try:
+                connection.send((index, value, failure))
+            except (BrokenPipeError, ConnectionResetError):
+                return
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

@@ -1,0 +1,175 @@
+"""Each structural check passes on an undisturbed installation, and fails on one that was tampered with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from curation_dagster.checks.catalogue import CATALOGUE, Check, blocking_checks
+from curation_dagster.core.registry.keys import ArchiveVersionKey, parse_key
+from curation_dagster.jobs import OVER_ALL, PER_ARCHIVE
+from curation_dagster.schemas import STAGES, TABLES
+from curation_dagster.workspace import EVERYTHING, Workspace
+from curation_dagster_tests.installation import Installation
+
+blocking_checks(STAGES)
+KEY = parse_key("isic_archive@synthetic")
+FACTS = [(stage, check) for stage in STAGES for check in CATALOGUE.get(stage, [])]
+NAMES = [f"{stage}-{check.name}" for stage, check in FACTS]
+
+
+def scope(stage: str) -> ArchiveVersionKey:
+    return KEY if stage in PER_ARCHIVE else EVERYTHING
+
+
+def test_each_stage_has_checks() -> None:
+    assert set(PER_ARCHIVE) | set(OVER_ALL) == set(CATALOGUE)
+
+
+def test_all_facts_hold_of_an_undisturbed_installation(curated: Installation) -> None:
+    workspace = curated.workspace
+    outcomes = {f"{s}-{c.name}": c.look(workspace, scope(s)) for s, c in FACTS}
+    assert {n: o.detail for n, o in outcomes.items() if not o.passed} == {}
+
+
+# -- one way to break each fact ---------------------------------------------------------------------
+
+
+def edit(table: str, change: Callable[[pa.Table], pa.Table]) -> Callable[[Workspace], None]:
+    """Rewrite a table of the archive version, or the whole table where it has no parts."""
+
+    def run(workspace: Workspace) -> None:
+        names = TABLES[table].partition_by
+        if names:
+            rows = change(workspace.part(table, KEY))
+            stages = sorted(set(rows["stage"].to_pylist())) if "stage" in names else [None]
+            for stage in stages:
+                part = {"archive": KEY.archive, "version": KEY.version} | ({"stage": stage} if stage else {})
+                mine = rows.filter(pc.field("stage") == stage) if stage else rows
+                workspace.lake.replace(table, mine, part)
+        else:
+            workspace.lake.replace(table, change(workspace.lake.read(table)))
+
+    return run
+
+
+def without_first(rows: pa.Table) -> pa.Table:
+    return rows.slice(1)
+
+
+def with_first_twice(rows: pa.Table) -> pa.Table:
+    return pa.concat_tables([rows, rows.slice(0, 1)])
+
+
+def with_value(column: str, value: Any, where: tuple[str, Any] | None = None) -> Callable[[pa.Table], pa.Table]:
+    """Set a column in the first row, or in the first in which another column has a value."""
+
+    def change(rows: pa.Table) -> pa.Table:
+        values = rows[column].to_pylist()
+        index = rows[where[0]].to_pylist().index(where[1]) if where else 0
+        values[index] = value
+        return rows.set_column(rows.column_names.index(column), rows.schema.field(column), pa.array(values, rows.schema.field(column).type))
+
+    return change
+
+
+def drop_staged_file(workspace: Workspace) -> None:
+    folder = workspace.settings.staging / str(KEY)
+    folder.chmod(0o700)
+    (folder / "unlisted.txt").write_text("nobody listed this")
+
+
+def damage_published_file(workspace: Workspace) -> None:
+    row = workspace.lake.read("corpus").to_pylist()[0]
+    path = workspace.settings.corpus / row["file"]
+    path.chmod(0o600)
+    path.write_bytes(path.read_bytes() + b"Erika Mustermann")
+
+
+def source_name_into_corpus(workspace: Workspace) -> None:
+    with workspace.lake.sql("records", "corpus") as sql:
+        image_id, name = sql.execute(
+            "SELECT image_id, source_id FROM records JOIN corpus USING (image_id) WHERE length(source_id) > 5 ORDER BY image_id LIMIT 1"
+        ).fetchall()[0]
+    edit("corpus", with_value("device", name, ("image_id", image_id)))(workspace)
+
+
+def both_of_a_group_into_the_corpus(workspace: Workspace) -> None:
+    groups = workspace.lake.read("duplicates", where="group_id IS NOT NULL").to_pylist()
+    rows = workspace.lake.read("corpus")
+    extra = rows.slice(0, 2).to_pylist()
+    members = [g["image_id"] for g in groups if g["group_id"] == groups[0]["group_id"]][:2]
+    for row, member in zip(extra, members, strict=True):
+        row["image_id"] = member
+    kept = rows.filter(~pc.is_in(rows["image_id"], pa.array(members)))
+    workspace.lake.replace("corpus", pa.concat_tables([kept, TABLES["corpus"].conform(extra)]))
+
+
+def foreign_row(table: str, **values: Any) -> Callable[[Workspace], None]:
+    """Add a copy of the first row with other values."""
+
+    def change(rows: pa.Table) -> pa.Table:
+        return pa.concat_tables([rows, TABLES[table].conform([rows.slice(0, 1).to_pylist()[0] | values])])
+
+    return edit(table, change)
+
+
+def withdraw(workspace: Workspace) -> None:
+    from curation_dagster.runs import approve_archive_version
+
+    keys = {(r["archive"], r["version"]) for r in workspace.lake.read("corpus", columns=["archive", "version"]).to_pylist()}
+    for archive, version in keys:
+        approve_archive_version(workspace, f"{archive}@{version}", "author", "approver", "no longer", "withdrawn")
+
+
+PER_IMAGE = ("records", "quality", "deidentified", "harmonized", "duplicates_within")
+BREAKS: dict[str, Callable[[Workspace], None]] = {
+    "staged-every_file_of_the_delivery_is_in_the_inventory": drop_staged_file,
+    "staged-no_file_contradicts_its_published_checksum": edit("files", with_value("checksum_state", "mismatch")),
+    "staged-the_table_matches_its_declaration": edit("files", with_value("role", "picture")),
+    "records-every_image_file_and_every_record_is_in_exactly_one_row": edit("records", without_first),
+    "measurements-every_image_file_is_measured_once": edit("measurements", lambda rows: rows.slice(0, 0)),
+    "duplicates_within-every_group_has_one_representative": edit("duplicates_within", with_value("is_representative", False, ("is_representative", True))),
+    "harmonized-every_null_of_the_unified_schema_has_a_reason": edit("harmonized", lambda rows: with_value("missing", "{}", ("fitzpatrick", None))(rows)),
+    "review_queue-every_image_that_waits_for_a_person_is_in_the_queue": edit("review_queue", lambda rows: rows.slice(0, 0)),
+    "review_queue-the_table_matches_its_declaration": edit("review_queue", with_first_twice),
+    "duplicates-every_image_in_view_is_in_exactly_one_group_or_single": edit("duplicates", without_first),
+    "duplicates-every_group_over_all_archives_has_one_representative": edit("duplicates", with_value("representative_id", "nobody", ("relation", "representative"))),
+    "duplicates-the_whole_table_matches_its_declaration": edit("duplicates", with_first_twice),
+    "decisions-every_image_has_one_outcome_for_every_criterion": edit("decisions", without_first),
+    "decisions-no_rule_is_overturned_without_a_person": edit("decisions", with_value("outcome", "pass", ("outcome", "fail"))),
+    "decisions-the_whole_table_matches_its_declaration": edit("decisions", with_first_twice),
+    "corpus-every_curated_image_passes_every_criterion": foreign_row("corpus", image_id="never-judged"),
+    "corpus-every_curated_image_comes_from_an_admitted_archive_version": withdraw,
+    "corpus-only_one_image_of_each_duplicate_group_is_in_the_corpus": both_of_a_group_into_the_corpus,
+    "corpus-every_published_file_is_there_and_carries_nothing_hidden": damage_published_file,
+    "corpus-no_source_identifier_reaches_the_corpus": source_name_into_corpus,
+    "corpus-everything_that_entered_is_kept_excluded_or_quarantined": edit("admissions", with_value("images_excluded", 10_000)),
+    "corpus-the_whole_table_matches_its_declaration": edit("corpus", with_value("sex", "unknown")),
+}  # fmt: skip
+for stage in PER_IMAGE:
+    BREAKS[f"{stage}-rows_in_equal_kept_excluded_and_quarantined"] = edit(stage, without_first)
+    BREAKS[f"{stage}-the_table_matches_its_declaration"] = edit(stage, with_first_twice)
+# a record that vanishes from every later table alike is found against the stage's own count
+BREAKS["records-rows_in_equal_kept_excluded_and_quarantined"] = edit("records", without_first)
+for stage in ("records", "quality", "deidentified", "harmonized"):
+    BREAKS[f"{stage}-every_verdict_follows_from_its_criteria"] = edit("verdicts", with_value("outcome", "fail", ("stage", stage)))
+
+
+def test_there_is_a_way_to_break_each_fact() -> None:
+    assert sorted(BREAKS) == sorted(NAMES)
+
+
+@pytest.mark.parametrize(("stage", "check"), FACTS, ids=NAMES)
+def test_a_broken_fact_is_found(stage: str, check: Check, curated: Installation, tmp_path: Path) -> None:
+    workspace = curated.workspace
+    BREAKS[f"{stage}-{check.name}"](workspace)
+    outcome = check.look(curated.workspace, scope(stage))
+    assert not outcome.passed
+    assert "could not be established" not in outcome.detail
+    assert outcome.detail

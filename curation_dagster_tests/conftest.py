@@ -1,0 +1,62 @@
+"""What all tests share: the real data, if it is there, and installations in temporary folders."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from curation_dagster.samples.write import write_samples
+from curation_dagster.settings import Settings
+from curation_dagster.workspace import Workspace
+from curation_dagster_tests.installation import Installation, open_installation
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads the installation of whoever runs it."""
+    for name in [n for n in os.environ if n.startswith("CURATION_") and n not in ("CURATION_REAL_DATA", "CURATION_WORKERS")]:
+        monkeypatch.delenv(name)
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder of real metadata and CC0 images; tests that need it are skipped without it."""
+    named = os.environ.get("CURATION_REAL_DATA")
+    if not named:
+        pytest.skip("CURATION_REAL_DATA is not set: the folder with isic_cc0/, pad_ufes_20/, isic_schema/, agppga/")
+    return Path(named)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """An empty installation in a temporary folder."""
+    return Workspace(Settings.load(home=tmp_path / "home"))
+
+
+@pytest.fixture
+def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installation:
+    """An empty installation with a real Dagster instance."""
+    return open_installation(tmp_path / "home", monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def curated_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An installation in which four synthetic archives went all the way; to be copied before it is changed."""
+    home = tmp_path_factory.mktemp("curated") / "home"
+    with pytest.MonkeyPatch.context() as patch:
+        made = open_installation(home, patch)
+        settings = made.workspace.settings
+        write_samples(settings.landing, images=30, overlay_dir=settings.archives[0])
+        made.all_the_way(*sorted(p.name for p in settings.landing.iterdir()))
+    return home
+
+
+@pytest.fixture
+def curated(curated_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installation:
+    """A copy of the curated installation, to read and to damage."""
+    shutil.copytree(curated_home, tmp_path / "home", symlinks=True)
+    return open_installation(tmp_path / "home", monkeypatch)

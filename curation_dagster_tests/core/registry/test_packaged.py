@@ -1,0 +1,93 @@
+"""The descriptors that come with the package."""
+
+import csv
+import os
+from pathlib import Path
+
+import pytest
+
+from curation_dagster.core.harmonize.anatomy import site_of
+from curation_dagster.core.registry.licences import licence
+from curation_dagster.core.registry.loading import PACKAGED, load_registry
+from curation_dagster.core.registry.paths import source_id_of
+
+REGISTRY = load_registry()
+REAL = os.environ.get("CURATION_REAL_DATA")
+
+
+def test_all_packaged_descriptors_are_valid():
+    assert (
+        REGISTRY.report()
+        == f"{len(list(PACKAGED.glob('*.yaml')))} archives, {len(REGISTRY.keys())} versions, no problems"
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "images", "records", "passes"),
+    [
+        ("pad_ufes_20@1", 2298, 2298, True),
+        ("ham10000@4.0", 10015, 10015, False),
+        ("isic_archive@2025-07-22", 18946, 18946, None),
+        ("passion@2024", 4901, 1653, False),
+        ("agppga_healthy_skin@2025-12-18", 19, None, None),
+    ],
+)
+def test_versions_and_licences_are_as_published(key, images, records, passes):
+    found = REGISTRY.resolve(key)
+    assert (found.version.images, found.version.records) == (images, records)
+    assert licence(found.descriptor.licence.default).permits_all is passes
+
+
+def test_the_isic_archive_takes_the_licence_of_each_record():
+    terms = REGISTRY.descriptors["isic_archive"].licence
+    assert {k: licence(v).permits_all for k, v in terms.values.items()} == {
+        "CC-0": True,
+        "CC-BY": True,
+        "CC-BY-NC": False,
+    }
+
+
+@pytest.mark.parametrize("id", sorted(REGISTRY.descriptors))
+def test_the_technical_file_is_complete(id):
+    file = REGISTRY.descriptors[id].technical_file
+    assert file.repository_url
+    assert file.gotchas
+    assert "evidence" in REGISTRY.descriptors[id].licence.model_fields_set
+
+
+def test_a_licence_that_the_gate_refuses_is_not_evaluated_as_accepted():
+    for descriptor in REGISTRY.descriptors.values():
+        if licence(descriptor.licence.default).permits_all is False:
+            assert descriptor.technical_file.selection.licence.outcome == "refused", descriptor.id
+
+
+def test_controls_are_controls_and_have_no_table():
+    descriptor = REGISTRY.descriptors["agppga_healthy_skin"]
+    assert descriptor.columns.is_control.constant is True
+    assert descriptor.layout.metadata == ()
+
+
+@pytest.mark.skipif(
+    not REAL, reason="CURATION_REAL_DATA is not set: the publishers' own files are not at hand"
+)
+class TestRealFiles:
+    def test_every_record_of_pad_has_an_id_that_its_file_name_gives(self):
+        layout = REGISTRY.descriptors["pad_ufes_20"].layout
+        with (Path(REAL) / "pad_ufes_20/metadata.csv").open(newline="") as handle:
+            rows = list(csv.DictReader(handle))
+        assert set(layout.metadata[0].required_columns) <= set(rows[0])
+        ids = {source_id_of(f"images/{r['img_id']}", layout) for r in rows}
+        assert len(ids) == 2298
+        assert None not in ids
+
+    @pytest.mark.parametrize("field", ["confirmation", "sex", "anatomy"])
+    def test_every_value_of_pad_is_mapped(self, field):
+        mapping = getattr(REGISTRY.descriptors["pad_ufes_20"].columns, field)
+        with (Path(REAL) / "pad_ufes_20/metadata.csv").open(newline="") as handle:
+            values = {row[mapping.source[0]].strip().casefold() for row in csv.DictReader(handle)} - {""}
+        assert values <= {v.casefold() for v in mapping.values}
+
+    def test_every_site_of_the_isic_tree_has_a_code(self):
+        with (Path(REAL) / "isic_schema/isic_anatom_site_hierarchy.tsv").open(newline="") as handle:
+            names = {cell for row in csv.DictReader(handle, delimiter="\t") for cell in row.values() if cell}
+        assert [n for n in sorted(names) if site_of(n) is None] == []
