@@ -7,7 +7,6 @@ takes what its gate lets through.
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import time
@@ -37,7 +36,6 @@ def run_demo(home: Path, images: int, keep: bool) -> None:
     from curation_dagster.runs import approve_archive_version, approve_criteria, curate_keys, rebuild
     from curation_dagster.samples.write import write_samples
 
-    logging.getLogger("dagster").setLevel(logging.WARNING)
     settings = Settings.load()
     step(1, "four synthetic archives in their publishers' layouts")
     written = write_samples(settings.landing, images=images, overlay_dir=settings.archives[0])
@@ -49,7 +47,7 @@ def run_demo(home: Path, images: int, keep: bool) -> None:
         outcome = {}
         for number, key in enumerate(keys, start=1):
             began = time.monotonic()
-            outcome |= curate_keys(instance, [key])
+            outcome |= curate_keys(instance, [key], "ERROR")
             _progress(workspace, key, number, len(keys), time.monotonic() - began, outcome[key])
         failed = [k for k, ok in outcome.items() if not ok]
         step(3, f"people: sample verdicts and approvals, recorded under the name {ACTOR!r}")
@@ -59,7 +57,7 @@ def run_demo(home: Path, images: int, keep: bool) -> None:
             approve_archive_version(workspace, key, author="samples", approver=ACTOR, comment="synthetic")
             click.echo(f"    {key}: {count} verdicts, files approved")
         step(4, "rebuild over all archives: duplicates, ledger, corpus")
-        rebuilt = rebuild(instance)
+        rebuilt = rebuild(instance, "ERROR")
     tell(workspace, written, time.monotonic() - started)
     if failed or not rebuilt:
         raise click.ClickException(f"failed: {', '.join(failed) or 'the rebuild of the corpus'}; the log above says why")

@@ -214,8 +214,8 @@ class Lake:
             ),
         )
 
-    def insert_new(self, table: str, data: pa.Table, note: Mapping[str, str] | None = None) -> int:
-        """Add the rows whose key is not there yet, in one commit; return the version.
+    def upsert(self, table: str, data: pa.Table, note: Mapping[str, str] | None = None) -> int:
+        """Add rows in one commit, each in the place of a row with the same key if there is one; return the version.
 
         Two processes that bring the same key at the same time leave one row.
         """
@@ -230,6 +230,7 @@ class Lake:
             (
                 delta.merge(data, condition, source_alias="fresh", target_alias="known",
                             writer_properties=_WRITER, commit_properties=_note(note))
+                .when_matched_update_all()
                 .when_not_matched_insert_all()
                 .execute()
             )  # fmt: skip

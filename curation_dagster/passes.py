@@ -129,7 +129,7 @@ def run_pass(
         writer.add(row)
     writer.flush()
     for rows in _batches(_chunk_files(chunks), work, wanted):
-        lake.insert_new(work.table, rows, note)
+        lake.upsert(work.table, rows, note)
     shutil.rmtree(folder)
     return PassReport(len(items), len(finished), len(remaining), failures, time.monotonic() - started)
 

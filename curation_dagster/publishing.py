@@ -34,14 +34,19 @@ class Gated:
 
 
 def admit(workspace: Workspace) -> list[Gated]:
-    """Ask the gate about every archive version that has a ledger."""
+    """Ask the gate about every archive version that was ever staged, finished or not."""
     in_view = versions_in_view(workspace)
+    complete = archive_versions(workspace)
+    staged = workspace.lake.read("stages", columns=["archive", "version"], where={"stage": "staged"}).to_pylist()
     gated = []
-    for archive, version in sorted(archive_versions(workspace)):
-        key = ArchiveVersionKey(archive, version)
+    for key in sorted(ArchiveVersionKey(r["archive"], r["version"]) for r in staged):
         admission = admission_of(workspace, key)
-        if in_view.get(archive) != version:
-            instead = f"the corpus looks at version {in_view.get(archive)} of this archive"
+        if (key.archive, key.version) not in complete:
+            images = workspace.part("records", key, ["image_id"]).num_rows
+            gated.append(Gated(admission, images, pa.array([], pa.string()), 0))
+            continue
+        if in_view.get(key.archive) != key.version:
+            instead = f"the corpus looks at version {in_view.get(key.archive)} of this archive"
             admission = Admission(key, (instead, *admission.reasons))
         ledger = workspace.part("decisions", key, ["image_id", "criterion", "outcome"])
         folded = fold(ledger, pc.unique(ledger["image_id"]))
@@ -143,7 +148,7 @@ def _items(workspace: Workspace, gated: Gated) -> list[PublishItem]:
     images = workspace.part("records", gated.admission.key, ["image_id", "path"])
     files = workspace.part("files", gated.admission.key, role="image")
     with workspace.lake.sql(images=images, files=files, passing=pa.table({"image_id": gated.passing})) as sql:
-        rows = sql.execute(
+        rows = sql.sql(
             "SELECT image_id, files.* FROM passing JOIN images USING (image_id) JOIN files USING (path) ORDER BY image_id"
         ).to_arrow_table()
     root = str(workspace.settings.corpus)

@@ -13,7 +13,7 @@ from curation_dagster.schemas import TABLES
 from curation_dagster.workspace import Workspace
 
 
-def curate_keys(instance: dg.DagsterInstance, keys: Iterable[str]) -> dict[str, bool]:
+def curate_keys(instance: dg.DagsterInstance, keys: Iterable[str], level: str = "INFO") -> dict[str, bool]:
     """Run `curate_archive_version` for each key; return which succeeded. A failed archive doesn't stop the next."""
     from curation_dagster.definitions import defs
 
@@ -21,15 +21,23 @@ def curate_keys(instance: dg.DagsterInstance, keys: Iterable[str]) -> dict[str, 
     outcome = {}
     for key in keys:
         instance.add_dynamic_partitions("archive_version", [key])
-        outcome[key] = job.execute_in_process(partition_key=key, instance=instance, raise_on_error=False).success
+        outcome[key] = job.execute_in_process(
+            partition_key=key, instance=instance, raise_on_error=False, run_config=quiet(level)
+        ).success
     return outcome
 
 
-def rebuild(instance: dg.DagsterInstance) -> bool:
+def rebuild(instance: dg.DagsterInstance, level: str = "INFO") -> bool:
     """Run `rebuild_corpus`; return whether it succeeded."""
     from curation_dagster.definitions import defs
 
-    return defs.resolve_job_def("rebuild_corpus").execute_in_process(instance=instance, raise_on_error=False).success
+    job = defs.resolve_job_def("rebuild_corpus")
+    return job.execute_in_process(instance=instance, raise_on_error=False, run_config=quiet(level)).success
+
+
+def quiet(level: str) -> dict[str, object]:
+    """Return the run configuration that keeps the console at a level of log; everything is in the event log anyway."""
+    return {"loggers": {"console": {"config": {"log_level": level}}}}
 
 
 def approve_archive_version(

@@ -4,8 +4,6 @@ A sensor has 60 seconds and runs every half minute, so it looks at names, sizes 
 All are stopped on a fresh instance unless ``CURATION_AUTOSTART=1``.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path

@@ -69,10 +69,10 @@ def test_filters_in_all_three_forms(tmp_path: Path, where: object) -> None:
     assert found.column_names == ["image_id"]
 
 
-def test_known_keys_are_not_added_again(tmp_path: Path) -> None:
+def test_known_keys_are_replaced_and_not_added_again(tmp_path: Path) -> None:
     lake = Lake.open(tmp_path)
-    lake.insert_new("measurements", measured(range(5)))
-    lake.insert_new("measurements", measured(range(3, 8)))
+    lake.upsert("measurements", measured(range(5)))
+    lake.upsert("measurements", measured(range(3, 8)))
     assert sorted(lake.read("measurements")["sha256"].to_pylist()) == [f"{n:064x}" for n in range(8)]
 
 
@@ -81,7 +81,7 @@ def _write_often(task: tuple[str, int]) -> None:
     lake = Lake.open(root)
     for _ in range(3):
         lake.replace("quality", rows_of(f"archive_{number}", range(10)), {"archive": f"archive_{number}", "version": "1"})
-        lake.insert_new("measurements", measured(range(number, number + 5)))
+        lake.upsert("measurements", measured(range(number, number + 5)))
 
 
 def test_archives_that_are_written_at_the_same_time_lose_nothing(tmp_path: Path) -> None:

@@ -17,6 +17,13 @@ from curation_dagster.workspace import Workspace
 
 OWNERS = ["team:data-curation"]
 
+# `eager` waits while any partition is missing, so one rejected archive would hold up all others for ever
+WHEN_ARCHIVES_CHANGED = (
+    (dg.AutomationCondition.newly_missing() | dg.AutomationCondition.any_deps_updated()).since_last_handled()
+    & ~dg.AutomationCondition.any_deps_in_progress()
+    & ~dg.AutomationCondition.in_progress()
+)
+
 
 def archive_asset(group: str, deps: Sequence[str] = (), kinds: Sequence[str] = ("deltalake",)) -> Callable[..., Any]:
     """Declare an asset with one partition per archive version."""
@@ -38,6 +45,7 @@ def global_asset(group: str, deps: Sequence[str], kinds: Sequence[str] = ("delta
         owners=OWNERS,
         kinds={"python", *kinds},
         code_version=code_version(),
+        automation_condition=WHEN_ARCHIVES_CHANGED,
         **rest,
     )
 

@@ -6,8 +6,6 @@ memory does not grow with the corpus. ``corpus`` gates itself: it asks of each a
 taken, publishes a standardized file for each image that passes everything, and says of all others why not.
 """
 
-from __future__ import annotations
-
 import hashlib
 
 import dagster as dg

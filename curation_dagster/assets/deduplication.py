@@ -5,8 +5,6 @@ every archive, and decides. Both search by the stored hashes and verify on the s
 image that may not enter anyway never displaces one that may: eligibility is the first rule of the choice.
 """
 
-from __future__ import annotations
-
 import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,7 +13,7 @@ from curation_dagster.assets.common import archive_asset, global_asset, key_of, 
 from curation_dagster.checks.facts_of_corpus import archive_versions
 from curation_dagster.core.registry.keys import ArchiveVersionKey
 from curation_dagster.gate import admission_of, versions_in_view
-from curation_dagster.grouping import group_images, verdict_of_groups
+from curation_dagster.grouping import group_images
 from curation_dagster.resources import Curation
 from curation_dagster.stage import (
     finish,
@@ -36,17 +34,19 @@ def duplicates_within(context: dg.AssetExecutionContext, curation: Curation) -> 
     a duplicate of anything.
     """
     workspace, key = curation.open(), key_of(context)
-    groups = group_images(workspace, [key], admitted={})
+    groups = group_images(workspace, [key], admitted=None)
+    verdicts = evaluate(workspace.criteria, "duplicates", groups, stamp(context.run_id))
     report = finish(
         workspace,
         key,
         "duplicates_within",
-        verdict_of_groups(groups),
+        with_verdicts(groups, verdicts),
         rows_in=workspace.stage(key, "records")["rows_in"],
         inputs=workspace.inputs(
             key, "records", "measurements", "quality", "deidentified", "harmonized", criteria=workspace.criteria.digest
         ),
         run_id=context.run_id,
+        reasons=reasons_of(verdicts),
     )
     return shown(workspace, "duplicates_within", report, {"relations": _relations(groups)})
 

@@ -5,8 +5,6 @@ metadata, file names and records can't reach it. What is in the picture itself i
 at it, so the criterion says `review` of every image, and a clean sample of the archive version settles it.
 """
 
-from __future__ import annotations
-
 import dagster as dg
 
 from curation_dagster.assets.common import archive_asset, key_of, markdown_table, shown

@@ -1,7 +1,5 @@
 """Harmonization: the publisher's columns and values become one schema, and each null says why it is null."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from curation_dagster.assets.common import archive_asset, key_of, markdown_table, shown

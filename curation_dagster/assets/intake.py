@@ -8,8 +8,6 @@ archive version because a version is what a publisher releases, what is approved
 Known limit: deliveries are picked up from the landing folder, where a person or a tool has put them.
 """
 
-from __future__ import annotations
-
 import dagster as dg
 
 from curation_dagster.assets.common import archive_asset, key_of, markdown_table, shown

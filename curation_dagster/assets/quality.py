@@ -5,8 +5,6 @@ again by the same code. It runs in worker processes, in chunks that a restarted 
 pixel: it applies the criteria of integrity, resolution, focus, light and artifacts to the numbers.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import dagster as dg
@@ -23,6 +21,7 @@ from curation_dagster.resources import Curation
 from curation_dagster.schemas import MEASUREMENTS
 from curation_dagster.stage import StageReport, finish_with_criteria
 from curation_dagster.views import measured_images
+from curation_dagster.workspace import Workspace
 
 _STATE_OF_FAILURE = {
     "worker_died": "worker_died",
@@ -30,6 +29,8 @@ _STATE_OF_FAILURE = {
     "out_of_memory": "too_large",
     "error": "unreadable",
 }
+# these say something of the machine at that time, not of the file: materializing again measures them again
+_TRIED_AGAIN = ("changed", "worker_died", "timed_out")
 # thumbnails are for pictures, not for decisions, and make up most of the table's bytes
 _JUDGED = [c for c in MEASUREMENTS.arrow_schema.names if not c.startswith("thumbnail_") and c != "sha256"]
 
@@ -60,7 +61,7 @@ def measurements(context: dg.AssetExecutionContext, curation: Curation) -> dg.Ma
     workspace, key = curation.open(), key_of(context)
     images = workspace.part("files", key, role="image")
     distinct = {row["sha256"]: row for row in images.to_pylist()}
-    known = measured_states(workspace.lake.read("measurements", columns=["sha256", "measured_by", "decode_state"], where={"measured_by": measured_by()}), distinct)
+    known = {s for s, state in measured_states(_rows(workspace), distinct).items() if state not in _TRIED_AGAIN}
     todo = [item_of(row, workspace.settings.staging) for sha, row in sorted(distinct.items()) if sha not in known]
     context.log.info(f"measurements: {len(distinct)} distinct files, {len(known)} measured before, {len(todo)} to read")
     done = run_pass(
@@ -72,7 +73,7 @@ def measurements(context: dg.AssetExecutionContext, curation: Curation) -> dg.Ma
         context.log.info,
         note={"run_id": context.run_id, "key": str(key)},
     )
-    rows = workspace.lake.read("measurements", columns=["sha256", "measured_by", "decode_state"], where={"measured_by": measured_by()})
+    rows = _rows(workspace)
     states = measured_states(rows, distinct)
     mine = rows.filter(pc.is_in(rows["sha256"], pa.array(sorted(distinct), pa.string())))
     report = StageReport(
@@ -95,6 +96,12 @@ def measurements(context: dg.AssetExecutionContext, curation: Curation) -> dg.Ma
             "seconds": round(done.seconds, 1),
             "integrity": markdown_table(list(counted.items()), ["state", "files"]),
         },
+    )
+
+
+def _rows(workspace: Workspace) -> pa.Table:
+    return workspace.lake.read(
+        "measurements", columns=["sha256", "measured_by", "decode_state"], where={"measured_by": measured_by()}
     )
 
 

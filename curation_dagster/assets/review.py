@@ -1,7 +1,5 @@
 """Review: which images people look at, drawn so that a clean sample bounds what the rest may hide."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from curation_dagster.assets.common import archive_asset, key_of, markdown_table, shown

@@ -156,7 +156,7 @@ def everything_that_entered_is_kept_excluded_or_quarantined(
     with workspace.lake.sql("records", "corpus") as sql:
         entered = {(a, v): n for a, v, n in sql.execute("SELECT archive, version, count(*) FROM records GROUP BY ALL").fetchall()}
         curated = {(a, v): n for a, v, n in sql.execute("SELECT archive, version, count(*) FROM corpus GROUP BY ALL").fetchall()}
-    for key in sorted(set(archive_versions(workspace)) | set(admissions)):
+    for key in sorted(set(entered) | set(admissions)):
         row = admissions.get(key)
         name = f"{key[0]}@{key[1]}"
         if row is None:

@@ -4,8 +4,6 @@ Facts are blocking and red. A criterion passes where no image fails it; where im
 the run goes on, so the check warns or errs by the severity that the criteria file declares, but blocks nothing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -44,10 +42,10 @@ def checks_of(stage: str, criteria: CriteriaSet, partitioned: bool) -> dg.AssetC
         for name, c in judged.items()
     ]
 
-    @dg.multi_asset_check(name=f"{stage}_checks", specs=specs, partitions_def=partitions)
-    def run(context: dg.AssetCheckExecutionContext, curation: Curation) -> Iterator[dg.AssetCheckResult]:
-        workspace = curation.open()
-        key = parse_key(context.partition_key) if partitioned else EVERYTHING
+    @dg.multi_asset_check(name=f"{stage}_checks", specs=specs)
+    def look(context: dg.AssetCheckExecutionContext, curation: Curation) -> Iterator[dg.AssetCheckResult]:
+        workspace, run = curation.open(), context.op_execution_context
+        key = parse_key(run.partition_key) if partitioned else EVERYTHING
         fingerprint = workspace.stage(key, stage)["fingerprint"]
         rows: list[dict[str, Any]] = []
         results = []
@@ -70,7 +68,7 @@ def checks_of(stage: str, criteria: CriteriaSet, partitioned: bool) -> dg.AssetC
                     "fingerprint": fingerprint,
                     "detail": outcome.detail,
                     "evaluated_at": datetime.now(UTC),
-                    "run_id": context.run_id,
+                    "run_id": run.run_id,
                 }
             )
         # written before anything is yielded: the corpus asks this table, not the event log
@@ -78,7 +76,7 @@ def checks_of(stage: str, criteria: CriteriaSet, partitioned: bool) -> dg.AssetC
             "check_results",
             TABLES["check_results"].conform(rows),
             {"archive": key.archive, "version": key.version, "stage": stage},
-            {"run_id": context.run_id},
+            {"run_id": run.run_id},
         )
         for name, outcome, severity, _ in results:
             yield dg.AssetCheckResult(
@@ -90,7 +88,7 @@ def checks_of(stage: str, criteria: CriteriaSet, partitioned: bool) -> dg.AssetC
                 metadata=dict(outcome.metadata),
             )
 
-    return run
+    return look
 
 
 def _looked(look: Any, workspace: Workspace, key: ArchiveVersionKey) -> Outcome:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -101,7 +102,7 @@ def _draw(number: int, seed: int) -> bytes:
     picture = skin.healthy(seed, size, phototype)
     if number > 19 or number in _WITHOUT_TIME:
         return encodings.jpeg(picture, 90)
-    asked = {"gps": number in _GPS, "model": _NAMED_MODEL.get(number, "Phone Model 11")}
+    asked: dict[str, Any] = {"gps": number in _GPS, "model": _NAMED_MODEL.get(number, "Phone Model 11")}
     if number in _PNG:
         return encodings.png_with_exif(picture, encodings.exif(**asked))
     if number in _ON_ITS_SIDE:

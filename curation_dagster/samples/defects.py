@@ -20,17 +20,21 @@ from curation_dagster.samples.skin import Picture
 
 def blurred(picture: Picture, sigma_at_1024: float = 9.0) -> Picture:
     """Return the picture out of focus; ``sigma_at_1024`` is in pixels where the long side has 1024."""
-    return cv2.GaussianBlur(picture, (0, 0), sigma_at_1024 * max(picture.shape[:2]) / 1024)
+    soft = cv2.GaussianBlur(picture, (0, 0), sigma_at_1024 * max(picture.shape[:2]) / 1024)
+    return soft.astype(np.uint8)
 
 
-def motion_blurred(picture: Picture, length_at_1024: float = 60.0, degrees: float = 20.0) -> Picture:
+def motion_blurred(picture: Picture, length_at_1024: float = 70.0, degrees: float = 4.0) -> Picture:
     """Return the picture of a camera that moved ``length_at_1024`` pixels (at a long side of 1024)."""
-    length = max(3, round(length_at_1024 * max(picture.shape[:2]) / 1024)) | 1
+    scale = max(picture.shape[:2]) / 1024
+    length = max(3, round(length_at_1024 * scale)) | 1
     kernel = np.zeros((length, length), np.float32)
     kernel[length // 2] = 1
     turn = cv2.getRotationMatrix2D((length // 2, length // 2), degrees, 1)
     kernel = cv2.warpAffine(kernel, turn, (length, length))
-    return cv2.filter2D(picture, -1, kernel / kernel.sum())
+    # no lens is perfectly in focus while it moves
+    soft = cv2.GaussianBlur(picture, (0, 0), 2.5 * scale)
+    return cv2.filter2D(soft, -1, kernel / kernel.sum()).astype(np.uint8)
 
 
 def underexposed(picture: Picture, gain: float = 0.16) -> Picture:
@@ -54,7 +58,7 @@ def no_information(picture: Picture) -> Picture:
 def resized(picture: Picture, factor: float) -> Picture:
     """Return the picture at ``factor`` times its size."""
     interpolation = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
-    return cv2.resize(picture, None, fx=factor, fy=factor, interpolation=interpolation)
+    return cv2.resize(picture, None, fx=factor, fy=factor, interpolation=interpolation).astype(np.uint8)
 
 
 def half_size(picture: Picture) -> Picture:

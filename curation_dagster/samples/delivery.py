@@ -7,15 +7,16 @@ import io
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 Draw = Callable[[], bytes]
+Role = Literal["new", "repeat", "copy"]
 
 # Members of a zip carry a time; a fixed one keeps the bytes the same in every run.
 _ZIP_TIME = (2020, 7, 7, 12, 0, 0)
@@ -98,6 +99,34 @@ def quotas(rng: np.random.Generator, weights: Mapping[str, float], count: int) -
 def slots(defects: Sequence[str], images: int, step: int = 3) -> dict[int, str]:
     """Return which image gets which defect: every ``step``-th, so that the image before a defect is always sound."""
     return dict(zip(range(1, images, step), defects, strict=False))
+
+
+def roles(
+    rng: np.random.Generator,
+    images: int,
+    planted: Mapping[int, str],
+    copies: Collection[str],
+    repeat_chance: float,
+) -> list[Role]:
+    """Return what each photograph is to the one before: ``new``, a ``repeat`` of its lesion, or a ``copy`` of it.
+
+    A repeat never follows a defect and never precedes a copy, so that what was planted can be told apart.
+    """
+    found: list[Role] = []
+    for number in range(images):
+        free = number > 0 and number not in planted and number - 1 not in planted
+        if planted.get(number) in copies:
+            found.append("copy")
+        elif (
+            free
+            and found[-1] == "new"
+            and planted.get(number + 1) not in copies
+            and rng.random() < repeat_chance
+        ):
+            found.append("repeat")
+        else:
+            found.append("new")
+    return found
 
 
 def csv_bytes(columns: Sequence[str], rows: Iterable[Mapping[str, str]], newline: str = "\n") -> bytes:

@@ -17,14 +17,14 @@ import pydicom
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, generate_uid
+from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGBaseline8Bit, generate_uid
 
 from curation_dagster.samples.skin import Picture
 
 PERSON = "Erika Mustermann"
 BORN = "1957-03-12"
 TAKEN = "2019:08:14 10:32:07"
-_VL_PHOTOGRAPHIC = "1.2.840.10008.5.1.4.1.1.77.1.4"
+_VL_PHOTOGRAPHIC = UID("1.2.840.10008.5.1.4.1.1.77.1.4")
 
 
 def jpeg(picture: Picture, quality: int = 93, **options: Any) -> bytes:

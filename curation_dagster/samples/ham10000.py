@@ -7,9 +7,11 @@ one ``lesion_id``, and every mel, bcc and akiec confirmed by histopathology.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from curation_dagster.samples import defects, encodings, skin
 from curation_dagster.samples.delivery import (
@@ -21,6 +23,7 @@ from curation_dagster.samples.delivery import (
     generator,
     picture_seed,
     quotas,
+    roles,
     slots,
     write_files,
     write_zip,
@@ -48,9 +51,9 @@ _SITES = {
 }  # fmt: skip
 _DATASETS = {"vidir_molemax": 3954, "vidir_modern": 3363, "rosendahl": 2259, "vienna_dias": 439}
 _CONFIRMED_BY_HISTOLOGY = ("mel", "bcc", "akiec")
-# Chance that a photograph shows the lesion of the one before, where no defect stands in between: 2,545 of 10,015
-# photographs of the original are such repeats.
-_REPEAT_CHANCE = 0.6
+# Chance that a photograph shows the lesion of the one before, where nothing is planted beside it. The original has
+# 2,545 repeats among 10,015 photographs.
+_REPEAT_CHANCE = 0.5
 # Photographs that are neither defects nor originals of copies; something is wrong with their rows only.
 _TWICE, _CONTRADICTED = 2, 5
 
@@ -115,50 +118,57 @@ def plan(images: int, seed: int) -> tuple[Photo, ...]:
     """Return all photographs of the delivery that :func:`write` makes with the same arguments."""
     rng = generator(seed, ARCHIVE)
     planted = slots([*_COPIES, *_DEFECTS], images)
-    labels = quotas(rng, _DX, images)
-    sites, sets = quotas(rng, _SITES, images), quotas(rng, _DATASETS, images)
-    lesion_numbers = rng.permutation(7470)[:images]
+    part = roles(rng, images, planted, _COPIES, _REPEAT_CHANCE)
+    lesions = part.count("new")
+    labels = iter(quotas(rng, _DX, lesions))
+    sites, sets = iter(quotas(rng, _SITES, lesions)), iter(quotas(rng, _DATASETS, lesions))
+    # all numbers of the original are permitted; beyond them the sample counts on
+    lesion_ids = (f"HAM_{int(n):07d}" for n in (*rng.permutation(7470), *range(7471, 7471 + images)))
     photos: list[Photo] = []
-    for number in range(images):
+    for number, role in enumerate(part):
         image_id = f"ISIC_{24306 + number * 7:07d}"
-        defect = planted.get(number)
-        before = photos[-1] if photos else None
-        free = before is not None and number not in planted and planted.get(number + 1) not in _COPIES
-        if before is not None and free and before.defect is None and rng.random() < _REPEAT_CHANCE:
-            # a further photograph of the same lesion: the same record but for the image's id
-            record = {**before.record, "image_id": image_id}
-            photos.append(
-                Photo(image_id, record, before.seed, before.phototype, before.kind, before.retake + 1, None)
+        if role == "new":
+            record = _record(rng, number, image_id, next(lesion_ids), next(labels), next(sites), next(sets))
+            kinds = _KINDS[record["dx"]]
+            photo = Photo(
+                image_id,
+                record,
+                picture_seed(seed, ARCHIVE, number),
+                int(rng.choice((1, 2, 3, 4), p=(0.2, 0.45, 0.27, 0.08))),
+                kinds[int(rng.integers(len(kinds)))],
+                0,
+                planted.get(number),
             )
-            continue
-        dx = labels[number]
-        histo = dx in _CONFIRMED_BY_HISTOLOGY or rng.random() < 0.25
-        other = (
-            "consensus"
-            if dx != "nv"
-            else ("follow_up", "follow_up", "consensus", "confocal")[int(rng.integers(4))]
-        )
-        sex = "unknown" if number % 41 == 40 else str(rng.choice(("male", "female"), p=(0.54, 0.46)))
-        age = 0 if number % 53 == 52 else int(rng.integers(4, 17)) * 5
-        record = {
-            "lesion_id": f"HAM_{int(lesion_numbers[number]):07d}",
-            "image_id": image_id,
-            "dx": dx,
-            "dx_type": "histo" if histo else other,
-            "age": "" if number % 47 == 46 else f"{age}.0",
-            "sex": sex,
-            "localization": sites[number],
-            "dataset": sets[number],
-        }
-        kind = _KINDS[dx][int(rng.integers(len(_KINDS[dx])))]
-        phototype = int(rng.choice((1, 2, 3, 4), p=(0.2, 0.45, 0.27, 0.08)))
-        photo_seed = picture_seed(seed, ARCHIVE, number)
-        retake = 0
-        if defect in _COPIES and before is not None:
-            record = {**before.record, "image_id": image_id, "lesion_id": record["lesion_id"]}
-            photo_seed, phototype, kind, retake = before.seed, before.phototype, before.kind, before.retake
-        photos.append(Photo(image_id, record, photo_seed, phototype, kind, retake, defect))
+        else:
+            # the same lesion has the same record; a copy that nobody noticed has a lesion of its own
+            before = photos[-1]
+            record = {**before.record, "image_id": image_id}
+            if role == "copy":
+                record["lesion_id"] = next(lesion_ids)
+            again = before.retake + (role == "repeat")
+            photo = replace(
+                before, image_id=image_id, record=record, retake=again, defect=planted.get(number)
+            )
+        photos.append(photo)
     return tuple(photos)
+
+
+def _record(
+    rng: np.random.Generator, number: int, image_id: str, lesion_id: str, dx: str, site: str, dataset: str
+) -> dict[str, str]:
+    histo = dx in _CONFIRMED_BY_HISTOLOGY or rng.random() < 0.25
+    otherwise = ("follow_up", "follow_up", "consensus", "confocal") if dx == "nv" else ("consensus",)
+    age = 0 if number % 53 == 52 else int(rng.integers(4, 17)) * 5
+    return {
+        "lesion_id": lesion_id,
+        "image_id": image_id,
+        "dx": dx,
+        "dx_type": "histo" if histo else otherwise[int(rng.integers(len(otherwise)))],
+        "age": "" if number % 47 == 46 else f"{age}.0",
+        "sex": "unknown" if number % 41 == 40 else str(rng.choice(("male", "female"), p=(0.54, 0.46))),
+        "localization": site,
+        "dataset": dataset,
+    }
 
 
 def picture(photo: Photo) -> Picture:

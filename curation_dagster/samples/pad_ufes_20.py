@@ -8,6 +8,7 @@ beside BRAZIL, and diameters of 0 and 100 mm.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from curation_dagster.samples.delivery import (
     generator,
     picture_seed,
     quotas,
+    roles,
     slots,
     write_zip,
     zip_bytes,
@@ -52,10 +54,22 @@ _REGIONS = {
 }  # fmt: skip
 _PHOTOTYPES = {"2.0": 876, "3.0": 392, "1.0": 153, "4.0": 62, "5.0": 10, "6.0": 1}
 _ORIGINS = ("POMERANIA", "GERMANY", "ITALY", "UNK", "BRAZIL", "BRASIL", "PORTUGAL")
+_REPEAT_CHANCE = 0.5  # 2,298 photographs of 1,891 lesions in the original
 _NEVER_ASKED = 804 / 956  # share of the rows without biopsy that miss the anamnesis
 # Photographs that are neither defects nor originals of copies; something is wrong with their rows only.
 _TWICE, _CONTRADICTED = 2, 5
 _SIZES = ((640, 480), (480, 640), (720, 540), (800, 600), (640, 640), (1024, 768))
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What a photograph shows, before any defect."""
+
+    seed: int
+    phototype: int
+    kind: str
+    size: tuple[int, int]
+    retake: int = 0
 
 
 def _on_picture(change: Callable[[Picture], Picture]) -> Callable[[Picture], bytes]:
@@ -101,51 +115,39 @@ def write(folder: Path, images: int = 60, seed: int = 20250101) -> Delivery:
     """
     rng = generator(seed, ARCHIVE)
     planted_at = slots([*_COPIES, *_DEFECTS], images)
-    labels, regions = quotas(rng, _DIAGNOSTIC, images), quotas(rng, _REGIONS, images)
-    tones = quotas(rng, _PHOTOTYPES, images)
+    part = roles(rng, images, planted_at, _COPIES, _REPEAT_CHANCE)
+    lesions = part.count("new")
+    labels, regions = iter(quotas(rng, _DIAGNOSTIC, lesions)), iter(quotas(rng, _REGIONS, lesions))
+    tones = iter(quotas(rng, _PHOTOTYPES, lesions))
     rows: list[dict[str, str]] = []
     shots: list[Shot] = []
     planted: list[Planted] = []
-    looks: list[tuple[int, int, str, tuple[int, int], int]] = []  # seed, phototype, kind, size, retake
-    for number in range(images):
+    looks: list[_Look] = []
+    for number, role in enumerate(part):
         defect = planted_at.get(number)
-        further = number % 3 == 0 and number > 0 and (number - 1) not in planted_at and rng.random() < 0.8
-        # a third photograph in a row of the same lesion would be next to a defect: at most two
-        size = (
-            (800, 600)
-            if number + 1 in planted_at and planted_at[number + 1] in _COPIES
-            else _SIZES[number % 6]
-        )
-        if defect in _COPIES:
-            row, look = dict(rows[-1]), looks[-1]
-            row.update(_ids(rng, 3000 + number, 4000 + number))
-        elif further and planted_at.get(number + 1) not in _COPIES:
-            row, look = dict(rows[-1]), (*looks[-1][:4], looks[-1][4] + 1)
-            row.update(_ids(rng, int(row["patient_id"][4:]), int(row["lesion_id"])))
+        if role == "new":
+            tone = next(tones)
+            row = _row(rng, number, next(labels), next(regions), tone)
+            kind = _KINDS[row["diagnostic"]]
+            # a copy that is smaller must still be large enough to be judged as a copy, not as too small
+            copied = planted_at.get(number + 1) in _COPIES
+            size = (800, 600) if copied else _SIZES[number % len(_SIZES)]
+            look = _Look(picture_seed(seed, ARCHIVE, number), int(float(tone)), kind, size)
+        elif role == "repeat":
+            row, look = dict(rows[-1]), replace(looks[-1], retake=looks[-1].retake + 1)
+            row.update(_ids(rng, row["patient_id"], row["lesion_id"]))
         else:
-            row = _row(rng, number, labels[number], regions[number], tones[number])
-            look = (
-                picture_seed(seed, ARCHIVE, number),
-                int(float(tones[number])),
-                _KINDS[labels[number]],
-                size,
-                0,
-            )
-        make = (
-            _DEFECTS[defect][0]
-            if defect in _DEFECTS
-            else _COPIES[defect][0]
-            if defect in _COPIES
-            else encodings.png
-        )
-        part = _part(number, images)
+            row, look = dict(rows[-1]), looks[-1]
+            row.update(_ids(rng, f"PAT_{3000 + number}", str(4000 + number)))
+        make: Callable[[Picture], bytes] = encodings.png
         if defect is not None:
-            where = _path(part, row["img_id"])
-            original = rows[-1]["img_id"].removesuffix(".png") if rows else ""
-            expected = (
-                (f"{_COPIES[defect][1]}:{ARCHIVE}/{original}",) if defect in _COPIES else _DEFECTS[defect][1]
-            )
-            planted.append(Planted(ARCHIVE, where, row["img_id"].removesuffix(".png"), defect, expected))
+            if role == "copy":
+                make, relation = _COPIES[defect]
+                expected: tuple[str, ...] = (f"{relation}:{ARCHIVE}/{_stem(rows[-1])}",)
+            else:
+                make, expected = _DEFECTS[defect]
+            where = _path(_part(number, images), row["img_id"])
+            planted.append(Planted(ARCHIVE, where, _stem(row), defect, expected))
         rows.append(row)
         looks.append(look)
         shots.append(Shot(row["img_id"], partial(_draw, look, make)))
@@ -180,10 +182,13 @@ def write(folder: Path, images: int = 60, seed: int = 20250101) -> Delivery:
     return Delivery(ARCHIVE, folder, len(shots) + 1, len(rows), tuple(planted))
 
 
-def _draw(look: tuple[int, int, str, tuple[int, int], int], make: Callable[[Picture], bytes]) -> bytes:
-    seed, phototype, kind, size, retake = look
-    first = skin.lesion(seed, size, phototype, "clinical", kind)
-    return make(skin.retake(first, seed + retake) if retake else first)
+def _draw(look: _Look, make: Callable[[Picture], bytes]) -> bytes:
+    first = skin.lesion(look.seed, look.size, look.phototype, "clinical", look.kind)
+    return make(skin.retake(first, look.seed + look.retake) if look.retake else first)
+
+
+def _stem(row: dict[str, str]) -> str:
+    return row["img_id"].removesuffix(".png")
 
 
 def _part(number: int, images: int) -> int:
@@ -194,9 +199,9 @@ def _path(part: int, name: str) -> str:
     return f"{CONTAINER}!/images/imgs_part_{part}.zip!/{name}"
 
 
-def _ids(rng: np.random.Generator, patient: int, lesion: int) -> dict[str, str]:
-    image = f"PAT_{patient}_{lesion}_{int(rng.integers(100, 1000))}"
-    return {"patient_id": f"PAT_{patient}", "lesion_id": str(lesion), "img_id": f"{image}.png"}
+def _ids(rng: np.random.Generator, patient: str, lesion: str) -> dict[str, str]:
+    image = f"{patient}_{lesion}_{int(rng.integers(100, 1000))}"
+    return {"patient_id": patient, "lesion_id": lesion, "img_id": f"{image}.png"}
 
 
 def _row(rng: np.random.Generator, number: int, diagnostic: str, region: str, tone: str) -> dict[str, str]:
@@ -209,7 +214,7 @@ def _row(rng: np.random.Generator, number: int, diagnostic: str, region: str, to
     biopsed = bool(rng.random() < _BIOPSED[diagnostic])
     # two patients share each lesion_id, as 250 of the original do
     row = {
-        **_ids(rng, 1000 + number, 880 + number // 2),
+        **_ids(rng, f"PAT_{1000 + number}", str(880 + number // 2)),
         "smoke": yes(0.1),
         "drink": yes(0.2),
         "background_father": str(rng.choice(_ORIGINS)),
@@ -248,7 +253,7 @@ def _quirks(rows: list[dict[str, str]], planted: list[Planted], images: int) -> 
                 row["age"] = age
         name = rows[n]["img_id"]
         where = _path(_part(n, images), name)
-        planted.append(Planted(ARCHIVE, where, name.removesuffix(".png"), "age_above_89", ("age_capped",)))
+        planted.append(Planted(ARCHIVE, where, _stem(rows[n]), "age_above_89", ("age_capped",)))
     for n, diameters in zip(asked[2:4], (("0.0", "0.0"), ("100.0", "70.0")), strict=False):
         rows[n]["diameter_1"], rows[n]["diameter_2"] = diameters
     lost = {**rows[0], "img_id": "PAT_2998_3998_222.png", "patient_id": "PAT_2998", "lesion_id": "3998"}
@@ -266,5 +271,5 @@ def _quirks(rows: list[dict[str, str]], planted: list[Planted], images: int) -> 
                 row["diagnostic"] = "NEV" if row["diagnostic"] != "NEV" else "BCC"
             extra.append(row)
             where = _path(_part(n, images), row["img_id"])
-            planted.append(Planted(ARCHIVE, where, row["img_id"].removesuffix(".png"), defect, (state,)))
+            planted.append(Planted(ARCHIVE, where, _stem(row), defect, (state,)))
     rows.extend(extra)

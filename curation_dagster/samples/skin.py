@@ -160,14 +160,16 @@ def _skin(seed: int, size: tuple[int, int], phototype: int, modality: str, kind:
         + 0.04 * scene.clouds(2.6)
     )
     scene.melanin += np.float32(base) + np.float32(base**0.8) * mottle
-    flush = rng.uniform(0.16, 0.30)
+    flush = rng.uniform(0.12, 0.25)
     scene.blood += np.float32(flush) * (
         1 + 0.16 * scene.clouds(80) + 0.15 * scene.clouds(18) + 0.10 * scene.clouds(5)
     )
     if modality == "dermoscopic":
         furrows = smoothstep(0.42, 0.72, scene.cells(17))
         scene.melanin += np.float32(0.02 + 0.07 * base) * furrows
-        scene.blood += np.float32(0.05) * scene.spots(60, 0.8, 2.0, np.ones_like(zeros), 0.9)
+        pores = scene.spots(150, 0.8, 1.9, np.ones_like(zeros), 0.7)
+        scene.melanin += np.float32(0.05 + 0.10 * base) * pores
+        scene.blood += np.float32(0.05) * pores + np.float32(0.025) * scene.clouds(2.2)
         red = texture.vessels(rng, height, width, 7, 7 * unit, np.ones_like(zeros), thickness=1)
         scene.blood += np.float32(0.16) * cv2.GaussianBlur(red, (0, 0), 1.2 * unit)
         scene.surface += np.float32(-0.5) * furrows
@@ -259,7 +261,9 @@ def _camera(scene: _Scene, edge: bool) -> Picture:
     x0, y0 = np.float32(rng.uniform(-0.3, 0.3)), np.float32(rng.uniform(-0.2, 0.2))
     # a round spot of light is the product of two curves
     flash = np.exp(-9 * (x - x0) ** 2) * np.exp(-9 * (y - y0) ** 2)
-    sheen = np.clip(slope - np.float32(0.15), 0, 1.2) * (flash * np.float32(30) + np.float32(7)) + flash * np.float32(11)
+    sheen = np.clip(slope - np.float32(0.15), 0, 1.2) * (
+        flash * np.float32(30) + np.float32(7)
+    ) + flash * np.float32(11)
     if not edge:
         for plane in planes:
             plane *= light
@@ -310,7 +314,9 @@ def _cloth(scene: _Scene) -> tuple[Field, NDArray[np.float32]]:
 
 
 # A shoulder instead of a cliff, so that bright skin keeps its texture: level of light -> level in the file.
-_SHOULDER = np.array([v if v <= 215 else 215 + 40 * (1 - np.exp(-(v - 215) / 40)) for v in range(1024)]).astype(np.uint8)
+_SHOULDER = np.array(
+    [v if v <= 215 else 215 + 40 * (1 - np.exp(-(v - 215) / 40)) for v in range(1024)]
+).astype(np.uint8)
 
 
 def _expose(scene: _Scene, planes: list[Field], sheen: Field, gain: float) -> Picture:
@@ -319,7 +325,7 @@ def _expose(scene: _Scene, planes: list[Field], sheen: Field, gain: float) -> Pi
     gain *= 1 + 0.055 * (scene.phototype - 1)
     balance = (gain * rng.uniform(0.98, 1.03), gain, gain * rng.uniform(0.95, 1.05))
     grain = rng.standard_normal((scene.height, scene.width), dtype=np.float32)
-    added = sheen + cv2.GaussianBlur(grain, (3, 3), 0.7) * np.float32(4.8) + np.float32(0.5)
+    added = sheen + cv2.GaussianBlur(grain, (3, 3), 0.7) * np.float32(5.2) + np.float32(0.5)
     levels = []
     for plane, factor in zip(planes, balance, strict=True):
         plane *= np.float32(factor)
@@ -394,7 +400,7 @@ def _bcc(scene: _Scene, body: _Body) -> None:
     scene.keratin += np.float32(0.35) * smoothstep(0.9, 1.9, scene.clouds(14)) * body.inside
     rim = smoothstep(0.62, 0.9, body.rho) * smoothstep(1.12, 0.95, body.rho)
     if rng.random() < 0.5:  # an ulcer with a crust
-        ulcer = smoothstep(0.34, 0.2, body.rho + 0.05 * scene.clouds(8))
+        ulcer = smoothstep(0.42, 0.16, body.rho + 0.06 * scene.clouds(8))
         scene.blood += np.float32(1.2) * ulcer
         scene.melanin += np.float32(0.55) * ulcer
         scene.surface -= np.float32(4.0) * ulcer

@@ -27,7 +27,7 @@ def clouds(rng: np.random.Generator, height: int, width: int, cell: float) -> Fi
     coarse = rng.standard_normal((rows, columns), dtype=np.float32)
     coarse -= coarse.mean()
     coarse *= np.float32(1.25) / coarse.std()  # cubic interpolation takes about a fifth of the deviation
-    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.float32, copy=False)
 
 
 def cells(
@@ -74,8 +74,8 @@ def spots(
             max(1, round(size * rng.uniform(0.7, 1.0) * 2**_SUBPIXEL)),
         )
         outline = cv2.ellipse2Poly((0, 0), axes, int(rng.integers(180)), 0, 360, 30)
-        outline = outline + np.array([x * 2**_SUBPIXEL, y * 2**_SUBPIXEL], np.int32)
-        cv2.fillPoly(canvas, [outline], int(rng.uniform(140, 255)), cv2.LINE_AA, _SUBPIXEL)
+        placed = np.array(outline, np.int32) + np.array([x * 2**_SUBPIXEL, y * 2**_SUBPIXEL], np.int32)
+        cv2.fillPoly(canvas, [placed], int(rng.uniform(140, 255)), cv2.LINE_AA, _SUBPIXEL)
     return _soft(canvas, soften)
 
 
@@ -175,6 +175,4 @@ def _places(
 
 
 def _soft(canvas: NDArray[np.uint8], sigma: float) -> Field:
-    if sigma > 0:
-        canvas = cv2.GaussianBlur(canvas, (0, 0), sigma)
-    return canvas.astype(np.float32) * np.float32(1 / 255)
+    return cv2.GaussianBlur(canvas, (0, 0), sigma).astype(np.float32) * np.float32(1 / 255)

@@ -80,10 +80,10 @@ def evaluate(criteria: CriteriaSet, stage: str, table: pa.Table, stamp: Stamp) -
     }
     texts = {n: _text(n, columns[n]) for n in dict.fromkeys(n for c in chosen for n in _shown(c))}
     schema = VERDICTS_TABLE.arrow_schema
-    tables = [
-        pa.Table.from_arrays([(shared | _decide(c, columns, texts, rows))[n] for n in schema.names], schema=schema)
-        for c in chosen
-    ]
+    tables = []
+    for criterion in chosen:
+        cells = shared | _decide(criterion, columns, texts, rows)
+        tables.append(pa.Table.from_arrays([cells[n] for n in schema.names], schema=schema))
     return pa.concat_tables(tables) if tables else VERDICTS_TABLE.empty()
 
 
@@ -122,7 +122,9 @@ def fold(verdicts: pa.Table, image_ids: pa.Array | pa.ChunkedArray | Sequence[st
             raise EvaluationError(
                 f"fold: {place.null_count} verdict rows speak of images that are not in the table, such as {stray}"
             )
-        lists[outcome] = _grouped(place.to_numpy(zero_copy_only=False), _single(rows["criterion"]).cast(_TEXT), len(ids))
+        lists[outcome] = _grouped(
+            place.to_numpy(zero_copy_only=False), _single(rows["criterion"]).cast(_TEXT), len(ids)
+        )
     failed, review = (_lengths(lists[o]) > 0 for o in ("fail", "review"))
     code = np.where(failed, _EXCLUDED, np.where(review, _QUARANTINED, _KEPT))
     return pa.table(
@@ -165,7 +167,9 @@ def _bounds(criterion: Criterion, columns: dict[str, pa.Array], rows: int) -> pa
     modality = columns["modality"]
     known = sorted(v for v in pc.unique(modality).to_pylist() if v is not None)
     wordings = pa.array([describe(criterion, m) for m in (*known, None)], _TEXT)
-    return wordings.take(pc.fill_null(pc.index_in(modality, value_set=pa.array(known, modality.type)), len(known)))
+    return wordings.take(
+        pc.fill_null(pc.index_in(modality, value_set=pa.array(known, modality.type)), len(known))
+    )
 
 
 def _detail(

@@ -81,8 +81,8 @@ def settle(verdicts: pa.Table, reviews: pa.Table, queue: pa.Table, criteria: Cri
         sql.register("verdicts", rows)
         sql.register("reviews", reviews)
         sql.execute(f"CREATE TABLE judged AS {_JUDGED}")
-        single = sql.execute(_SINGLE, [list(criteria.reviewed_by("sample"))]).to_arrow_table()
-        judged = sql.execute("SELECT * FROM judged").to_arrow_table()
+        single = sql.sql(_SINGLE, params=[list(criteria.reviewed_by("sample"))]).to_arrow_table()
+        judged = sql.sql("SELECT * FROM judged").to_arrow_table()
     changes = [single, *_samples(verdicts, judged, queue, criteria)]
     return DECISIONS.conform(_applied(verdicts, changes))
 
@@ -92,13 +92,17 @@ def settle(verdicts: pa.Table, reviews: pa.Table, queue: pa.Table, criteria: Cri
 
 def _samples(verdicts: pa.Table, judged: pa.Table, queue: pa.Table, criteria: CriteriaSet) -> list[pa.Table]:
     """Return the changes that samples make, for each archive version and sampled criterion."""
-    queue = queue.filter(pc.and_(pc.equal(queue["purpose"], "sample"), pc.equal(queue["criteria_digest"], criteria.digest)))
+    queue = queue.filter(
+        pc.and_(pc.equal(queue["purpose"], "sample"), pc.equal(queue["criteria_digest"], criteria.digest))
+    )
     # only these rows matter below, and they are few
     open_ = verdicts.select(["archive", "version", "stage", "criterion", "image_id", "outcome"])
     open_ = open_.append_column("row", pa.array(np.arange(verdicts.num_rows)))
     open_ = open_.filter(pc.is_in(open_["outcome"], value_set=pa.array(["fail", "review"])))
     sampled = pa.array(criteria.reviewed_by("sample"), pa.string())
-    waiting = open_.filter(pc.and_(pc.equal(open_["outcome"], "review"), pc.is_in(open_["criterion"], value_set=sampled)))
+    waiting = open_.filter(
+        pc.and_(pc.equal(open_["outcome"], "review"), pc.is_in(open_["criterion"], value_set=sampled))
+    )
     found = []
     for key in waiting.group_by(["archive", "version", "criterion"]).aggregate([]).to_pylist():
         said = _where(judged, criterion=key["criterion"])
@@ -113,7 +117,9 @@ def _samples(verdicts: pa.Table, judged: pa.Table, queue: pa.Table, criteria: Cr
     return found
 
 
-def _settle_sample(mine: pa.Table, drawn: int, said: pa.Table, everyone: int, criteria: CriteriaSet) -> pa.Table:
+def _settle_sample(
+    mine: pa.Table, drawn: int, said: pa.Table, everyone: int, criteria: CriteriaSet
+) -> pa.Table:
     """Return the changes to the waiting rows of one criterion in one archive version.
 
     Parameters
@@ -132,11 +138,23 @@ def _settle_sample(mine: pa.Table, drawn: int, said: pa.Table, everyone: int, cr
     when = pc.max(said["decided_at"]).as_py()
     n = said.num_rows
     if failing:
-        return _same(mine, "review", None, f"a sampled image failed ({failing} of {drawn}): the cause must be handled", None)
+        return _same(
+            mine,
+            "review",
+            None,
+            f"a sampled image failed ({failing} of {drawn}): the cause must be handled",
+            None,
+        )
     if drawn == 0:
         return _same(mine, "review", None, "no sample was drawn under these criteria", None)
     if drawn < needed:
-        return _same(mine, "review", None, f"the sample holds {drawn} images, but {needed} of {everyone} are needed", None)
+        return _same(
+            mine,
+            "review",
+            None,
+            f"the sample holds {drawn} images, but {needed} of {everyone} are needed",
+            None,
+        )
     if n < drawn:
         return _same(mine, "review", None, f"{n} of {drawn} sampled images were looked at", None)
     reviewers = ", ".join(sorted({r for names in said["reviewers"].to_pylist() for r in names}))
@@ -167,9 +185,12 @@ def _same(mine: pa.Table, outcome: str, decided_by: str | None, detail: str, whe
 def _applied(verdicts: pa.Table, changes: list[pa.Table]) -> pa.Table:
     """Return ``verdicts`` with the changed cells; a null in a change leaves the cell as it is."""
     schema = pa.schema(
-        [(n, pa.string()) for n in ("outcome", "decided_by", "detail")] + [("decided_at", pa.timestamp("us", tz="UTC"))]
+        [(n, pa.string()) for n in ("outcome", "decided_by", "detail")]
+        + [("decided_at", pa.timestamp("us", tz="UTC"))]
     )
-    all_changes = pa.concat_tables([c.select(["row", *schema.names]).cast(pa.schema([("row", pa.int64()), *schema])) for c in changes])
+    all_changes = pa.concat_tables(
+        [c.select(["row", *schema.names]).cast(pa.schema([("row", pa.int64()), *schema])) for c in changes]
+    )
     if all_changes.num_rows == 0:
         return verdicts
     rows = all_changes["row"].to_numpy()

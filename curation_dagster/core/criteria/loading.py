@@ -70,7 +70,9 @@ def load_criteria(
     except yaml.YAMLError as error:
         raise CriteriaError([f"{path.name}: not valid YAML: {' '.join(str(error).split())}"]) from error
     if not isinstance(data, dict):
-        raise CriteriaError([f"{path.name}: expected a mapping with name, version and criteria, got {type(data).__name__}"])
+        raise CriteriaError(
+            [f"{path.name}: expected a mapping with name, version and criteria, got {type(data).__name__}"]
+        )
     try:
         file = CriteriaFile.model_validate(data)
     except ValidationError as errors:
@@ -84,7 +86,9 @@ def load_criteria(
 
 def available(directories: Iterable[str | os.PathLike[str]] = ()) -> list[str]:
     """Return the names that :func:`load_criteria` finds, sorted."""
-    return sorted({p.stem for d in (*directories, PACKAGED) for p in Path(d).glob("*.yaml") if p.stem != "protocol"})
+    return sorted(
+        {p.stem for d in (*directories, PACKAGED) for p in Path(d).glob("*.yaml") if p.stem != "protocol"}
+    )
 
 
 def _find(name_or_path: str | os.PathLike[str], directories: Iterable[str | os.PathLike[str]]) -> Path:
@@ -110,9 +114,13 @@ def _problems(file: CriteriaFile) -> list[str]:
             found.append(f"criteria > {value}: {values.count(value)} criteria have this {attribute}")
     clauses = load_protocol().clauses
     for criterion in file.criteria:
-        found += [f"criteria > {criterion.id} > {where}: {what}" for where, what in _criterion_problems(criterion)]
+        found += [
+            f"criteria > {criterion.id} > {where}: {what}" for where, what in _criterion_problems(criterion)
+        ]
         if criterion.clause_id not in clauses:
-            found.append(f"criteria > {criterion.id} > clause: the protocol has no clause {criterion.clause_id}")
+            found.append(
+                f"criteria > {criterion.id} > clause: the protocol has no clause {criterion.clause_id}"
+            )
         elif criterion.clause != f"{criterion.clause_id} {clauses[criterion.clause_id].title}":
             found.append(
                 f"criteria > {criterion.id} > clause: expected "
@@ -121,7 +129,9 @@ def _problems(file: CriteriaFile) -> list[str]:
     covered = {c.clause_id for c in file.criteria}
     for clause in clauses.values():
         if not clause.is_step and clause.id not in covered and clause.id not in file.waives:
-            found.append(f"criteria: no criterion carries out {clause.id} {clause.title}; add one, or say why under waives")
+            found.append(
+                f"criteria: no criterion carries out {clause.id} {clause.title}; add one, or say why under waives"
+            )
     found += [f"waives > {c}: the protocol has no clause {c}" for c in file.waives if c not in clauses]
     return found
 
@@ -129,11 +139,17 @@ def _problems(file: CriteriaFile) -> list[str]:
 def _criterion_problems(criterion: Criterion) -> list[tuple[str, str]]:
     known = columns_of(criterion.stage)
     found = problems_of(criterion, known)
-    found += [("detail_columns", f"the stage has no column {c!r}") for c in criterion.detail_columns if c not in known]
+    found += [
+        ("detail_columns", f"the stage has no column {c!r}")
+        for c in criterion.detail_columns
+        if c not in known
+    ]
     if criterion.by_modality and "modality" not in known:
         found.append(("bound", f"stage {criterion.stage} has no modality for a bound to depend on"))
     if criterion.rule == PERSON_DECIDES and criterion.on_fail != "review":
-        found.append(("on_fail", f"{PERSON_DECIDES} never passes by itself: expected review, got {criterion.on_fail}"))
+        found.append(
+            ("on_fail", f"{PERSON_DECIDES} never passes by itself: expected review, got {criterion.on_fail}")
+        )
     return found
 
 
@@ -168,8 +184,12 @@ class _UniqueKeys(yaml.SafeLoader):
     """A safe loader that refuses a key given twice, of which YAML silently keeps the last."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(k, deep=True) for k, _ in node.value if k.tag != "tag:yaml.org,2002:merge"]
+        keys = [
+            self.construct_object(k, deep=True) for k, _ in node.value if k.tag != "tag:yaml.org,2002:merge"
+        ]
         for key in keys:
             if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", node.start_mark)
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key!r} is given twice", node.start_mark
+                )
         return super().construct_mapping(node, deep)

@@ -136,7 +136,9 @@ class Sampling(Model):
 
     def required(self) -> int:
         """Return the images that a sample of a large archive version needs: 299 for 0.95 and 0.01."""
-        return max(self.minimum, math.ceil(math.log(1 - self.confidence) / math.log(1 - self.max_residual_rate)))
+        return max(
+            self.minimum, math.ceil(math.log(1 - self.confidence) / math.log(1 - self.max_residual_rate))
+        )
 
     def size_for(self, images: int) -> int:
         """Return the images to draw from ``images``: the required number, or all of them if there are fewer."""
@@ -154,13 +156,17 @@ class Representative(Model):
     """
 
     order: tuple[Literal["eligible", "confirmation", "pixels", "sharpness", "image_id"], ...]
-    confirmation_rank: tuple[Literal["histopathology", "confocal", "consensus", "follow_up", "expert", "unverified"], ...]
+    confirmation_rank: tuple[
+        Literal["histopathology", "confocal", "consensus", "follow_up", "expert", "unverified"], ...
+    ]
     rationale: Text
 
     @model_validator(mode="after")
     def _complete(self) -> Representative:
         if len(set(self.order)) != len(self.order) or self.order[-1:] != ("image_id",):
-            raise ValueError("order: each rule once, and image_id last, because only it always tells two images apart")
+            raise ValueError(
+                "order: each rule once, and image_id last, because only it always tells two images apart"
+            )
         if sorted(self.confirmation_rank) != sorted(CONFIRMATIONS):
             raise ValueError(f"confirmation_rank: expected each of {', '.join(CONFIRMATIONS)} once")
         return self

@@ -82,12 +82,16 @@ def criteria_reference(criteria: CriteriaSet, base: CriteriaSet | None = None) -
             ("if missing", c.on_missing.replace("_", " ")),
         ]
         if "review" in (c.on_fail, c.on_missing):
-            facts.append(("settled by", "a verdict on each image" if c.review == "each" else "a clean sample"))
+            facts.append(
+                ("settled by", "a verdict on each image" if c.review == "each" else "a clean sample")
+            )
         facts += [("why", c.rationale), ("since", c.since)]
         lines += [f"### `{c.id}`", "", c.statement, "", *_table(("", ""), facts), ""]
     s, r, d = criteria.sampling, criteria.representative, criteria.duplicates
     if base and (s, r, d) == (base.sampling, base.representative, base.duplicates):
-        return "\n".join([*lines, f"Samples, choice of the representative and search for duplicates as in `{base.name}`."])
+        return "\n".join(
+            [*lines, f"Samples, choice of the representative and search for duplicates as in `{base.name}`."]
+        )
     lines += [
         "### Samples",
         "",
@@ -100,7 +104,9 @@ def criteria_reference(criteria: CriteriaSet, base: CriteriaSet | None = None) -
         "",
         "### Bounds of the search for duplicates",
         "",
-        *_table(("bound", "value"), [(f"`{n}`", f"{v:g}") for n, v in d.model_dump(exclude={"rationale"}).items()]),
+        *_table(
+            ("bound", "value"), [(f"`{n}`", f"{v:g}") for n, v in d.model_dump(exclude={"rationale"}).items()]
+        ),
         "",
         d.rationale,
     ]
@@ -109,9 +115,19 @@ def criteria_reference(criteria: CriteriaSet, base: CriteriaSet | None = None) -
 
 def rules_reference() -> str:
     """Return the named rules as a Markdown table."""
-    bounds = {"number": "a number, or one per modality", "texts": "a list of texts", "pattern": "a regular expression", "none": ""}
-    rows = [(f"`{n}`", r.explanation, " or ".join(sorted(r.kinds)), bounds[r.bound]) for n, r in RULES.items()]
-    rows += [(f"`{n}`", f"The parts hold, combined with {w!r}; one that does not apply has no say.", "parts", "") for n, w in COMBINATIONS.items()]
+    bounds = {
+        "number": "a number, or one per modality",
+        "texts": "a list of texts",
+        "pattern": "a regular expression",
+        "none": "",
+    }
+    rows = [
+        (f"`{n}`", r.explanation, " or ".join(sorted(r.kinds)), bounds[r.bound]) for n, r in RULES.items()
+    ]
+    rows += [
+        (f"`{n}`", f"The parts hold, combined with {w!r}; one that does not apply has no say.", "parts", "")
+        for n, w in COMBINATIONS.items()
+    ]
     rows.append((f"`{PERSON_DECIDES}`", "Never holds by itself: only a person's verdict settles it.", "", ""))
     return "\n".join(_table(("rule", "holds where", "columns", "bound"), rows))
 
@@ -121,7 +137,11 @@ def pages() -> dict[str, list[str]]:
     sets = [load_criteria(n) for n in FILES]
     return {
         "protocol.md": [protocol_map(sets, load_protocol())],
-        "criteria.md": [rules_reference(), criteria_reference(sets[0]), *(criteria_reference(c, sets[0]) for c in sets[1:])],
+        "criteria.md": [
+            rules_reference(),
+            criteria_reference(sets[0]),
+            *(criteria_reference(c, sets[0]) for c in sets[1:]),
+        ],
     }
 
 
@@ -135,7 +155,9 @@ def filled(page: str, blocks: Sequence[str]) -> str:
     """
     pieces = page.split(BEGIN)
     if len(pieces) != len(blocks) + 1 or any(END not in p for p in pieces[1:]):
-        raise ValueError(f"expected {len(blocks)} places between {BEGIN!r} and {END!r}, got {len(pieces) - 1}")
+        raise ValueError(
+            f"expected {len(blocks)} places between {BEGIN!r} and {END!r}, got {len(pieces) - 1}"
+        )
     text = pieces[0]
     for piece, block in zip(pieces[1:], blocks, strict=True):
         text += f"{BEGIN}\n\n{block}\n\n{END}{piece.split(END, 1)[1]}"
@@ -158,7 +180,7 @@ def _rule_lines(criterion: Criterion) -> list[tuple[str, str]]:
 
 
 def _all_criteria(sets: Sequence[CriteriaSet]) -> list[Criterion]:
-    found = {}
+    found: dict[str, Criterion] = {}
     for criteria in sets:
         for c in criteria.criteria:
             found.setdefault(c.id, c)

@@ -119,7 +119,9 @@ def problems_of(condition: Condition, known: Mapping[str, pa.DataType]) -> list[
     found: list[tuple[str, str]] = []
     if condition.rule in COMBINATIONS:
         if len(condition.parts) < 2:
-            found.append(("parts", f"{condition.rule} combines at least two parts, got {len(condition.parts)}"))
+            found.append(
+                ("parts", f"{condition.rule} combines at least two parts, got {len(condition.parts)}")
+            )
         if condition.columns or condition.bound is not None:
             found.append(("rule", f"{condition.rule} takes parts, not columns or a bound"))
     elif condition.rule == PERSON_DECIDES:
@@ -139,7 +141,9 @@ def problems_of(condition: Condition, known: Mapping[str, pa.DataType]) -> list[
                 found.append(("columns", f"the stage has no column {column!r}"))
             elif kind_of(known[column]) not in rule.kinds:
                 wanted = " or ".join(sorted(rule.kinds))
-                found.append(("columns", f"{condition.rule} looks at {wanted}, but {column} is {known[column]}"))
+                found.append(
+                    ("columns", f"{condition.rule} looks at {wanted}, but {column} is {known[column]}")
+                )
         problem = _BOUND_PROBLEMS[rule.bound](condition.bound)
         if problem:
             found.append(("bound", f"{condition.rule} {problem}, got {condition.bound!r}"))
@@ -226,7 +230,11 @@ _BOUND_PROBLEMS: dict[str, Callable[[Any], str | None]] = {
 
 def _limit(column: pa.Array, bound: Any) -> Any:
     # a bound of 0.9 and a stored 0.9 must be equal, so a scalar bound takes the precision of a float column
-    return pa.scalar(bound, column.type) if isinstance(bound, float) and pa.types.is_floating(column.type) else bound
+    return (
+        pa.scalar(bound, column.type)
+        if isinstance(bound, float) and pa.types.is_floating(column.type)
+        else bound
+    )
 
 
 def _one_of(column: pa.Array, bound: tuple[str, ...]) -> pa.Array:

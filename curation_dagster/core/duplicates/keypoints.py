@@ -5,8 +5,8 @@ the shift, rotation and scale that most matches agree on. Unrelated lesions shar
 mostly more than 32 (measured on ISIC 2017).
 
 A logo, a ruler or a watermark is the same in pictures of different lesions, and has keypoints enough. So the first
-picture is laid over the second by the transform, and the correlation of their details, without the broad light and
-dark that all lesions share, tells whether the rest agrees as well.
+picture is laid over the second by the transform, and their details, without the broad light and dark that all lesions
+share, are correlated tile by tile: a low quantile tells whether the rest agrees as well.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ class KeypointMethod:
     inlier_px: float
     scale: tuple[float, float]
     detail_blur: tuple[float, float]
+    detail_tile: int
+    detail_quantile: float
     detail_agreement: float
 
 
@@ -87,7 +89,7 @@ class Agreement:
     inliers : int
         Keypoints that agree on the transform.
     detail : float
-        Correlation of the details where the two overlap, -1 to 1.
+        Declared quantile of the correlations of details, over the tiles that show most where both overlap, -1 to 1.
     scale, rotation : float
         The transform from the first picture to the second; the rotation in degrees.
     """
@@ -134,7 +136,7 @@ def agreement(a: Features, b: Features, method: KeypointMethod) -> Agreement:
     if not method.scale[0] <= scale <= method.scale[1]:
         return _NOTHING
     rotation = degrees(atan2(transform[1, 0], transform[0, 0]))
-    return Agreement(int(mask.sum()), _overlaid(a.detail, b.detail, transform), scale, rotation)
+    return Agreement(int(mask.sum()), _overlaid(a.detail, b.detail, transform, method), scale, rotation)
 
 
 def _detail(picture: npt.NDArray[Any], blur: tuple[float, float]) -> npt.NDArray[np.int16]:
@@ -145,21 +147,31 @@ def _detail(picture: npt.NDArray[Any], blur: tuple[float, float]) -> npt.NDArray
 
 
 def _overlaid(
-    a: npt.NDArray[np.int16], b: npt.NDArray[np.int16], transform: npt.NDArray[np.float64]
+    a: npt.NDArray[np.int16], b: npt.NDArray[np.int16], transform: npt.NDArray[Any], method: KeypointMethod
 ) -> float:
-    """Return the correlation of ``b`` with ``a`` laid over it; 0 where they don't overlap or are flat."""
-    halved = transform.copy()
+    """Return how ``b`` correlates with ``a`` laid over it; 0 where they don't overlap."""
+    halved = np.array(transform, np.float64)
     halved[:, 2] /= 2
     size = (b.shape[1], b.shape[0])
-    seen = cv2.warpAffine(np.ones(a.shape, np.uint8), halved, size, flags=cv2.INTER_NEAREST) > 0
-    if not seen.any():
+    seen = cv2.warpAffine(np.ones(a.shape, np.float32), halved, size, flags=cv2.INTER_NEAREST)
+    left = cv2.warpAffine(a, halved, size, flags=cv2.INTER_LINEAR).astype(np.float32)
+    right = b.astype(np.float32)
+    tiles = (max(1, size[0] // method.detail_tile), max(1, size[1] // method.detail_tile))
+
+    def mean(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        return np.asarray(cv2.resize(values, tiles, interpolation=cv2.INTER_AREA), np.float32)
+
+    left_mean, right_mean = mean(left), mean(right)
+    left_variance = mean(left * left) - left_mean**2
+    right_variance = mean(right * right) - right_mean**2
+    shown = np.sqrt(np.clip(left_variance * right_variance, 0, None))
+    usable = (mean(seen) > 0.99) & (shown > 0)
+    if not usable.any():
         return 0.0
-    left = cv2.warpAffine(a, halved, size, flags=cv2.INTER_LINEAR)[seen].astype(np.float32)
-    right = b[seen].astype(np.float32)
-    left -= left.mean()
-    right -= right.mean()
-    length = float(np.linalg.norm(left)) * float(np.linalg.norm(right))
-    return float(np.vdot(left, right)) / length if length else 0.0
+    correlations = (mean(left * right) - left_mean * right_mean)[usable] / shown[usable]
+    # the flatter half of the tiles shows noise and what compression left of it
+    telling = correlations[shown[usable] >= np.median(shown[usable])]
+    return float(np.quantile(telling, method.detail_quantile))
 
 
 def _matched(

@@ -43,6 +43,11 @@ class Variant:
     columns_reversed: bool
 
     @property
+    def mirrored(self) -> bool:
+        """True for a mirror image, False for a mere rotation."""
+        return self.transposed ^ self.rows_reversed ^ self.columns_reversed
+
+    @property
     def inverted_words(self) -> tuple[bool, bool, bool, bool]:
         """Which of the four words of a hash the variant inverts, after any transposition."""
         return (

@@ -48,6 +48,7 @@ LINKS = pa.schema(
 )
 
 _SIDE = 64
+_MIRROR = 1  # the variant that stands for all mirrored ones
 _BATCH = 512  # pairs that are verified between two reads of thumbnails
 _CACHED = 2048  # images whose keypoints stay in memory: about 50 KiB each
 
@@ -159,7 +160,7 @@ def _looked_at(
     with ThreadPoolExecutor(workers) as pool:
         waiting: deque[Future[list[_Link]]] = deque()
         for batch in _batches(doubtful):
-            seen = views.of({(c.a, c.variant) for c in batch} | {(c.b, IDENTITY) for c in batch}, pool)
+            seen = views.of({_key(c.a, c.variant) for c in batch} | {_key(c.b) for c in batch}, pool)
             waiting.append(pool.submit(_compare_all, batch, seen, bounds, views.method))
             if len(waiting) > workers:
                 yield from waiting.popleft().result()
@@ -188,10 +189,10 @@ def _batches(doubtful: pa.Table) -> Iterator[list[_Candidate]]:
 
 @dataclass(frozen=True)
 class _View:
-    """What is compared of one picture in one variant."""
+    """What is compared of one picture, as it is or mirrored left to right; keypoints don't mind rotation."""
 
     features: Features
-    normalized: npt.NDArray[np.float32] | None  # 64x64, mean 0, length 1; None for a flat picture
+    small: npt.NDArray[np.uint8]  # 64x64, never mirrored
 
 
 class _Views:
@@ -223,6 +224,10 @@ class _Views:
         return found
 
 
+def _key(image_id: str, variant: int = IDENTITY) -> tuple[str, int]:
+    return image_id, _MIRROR if VARIANTS[variant].mirrored else IDENTITY
+
+
 def _view(row: dict[str, Any], variant: int, method: KeypointMethod) -> _View:
     large = cv2.imdecode(np.frombuffer(row["thumbnail_256"] or b"\0", np.uint8), cv2.IMREAD_GRAYSCALE)
     if large is None:
@@ -233,11 +238,15 @@ def _view(row: dict[str, Any], variant: int, method: KeypointMethod) -> _View:
             f"image {row['image_id']}: expected {_SIDE * _SIDE} bytes of thumbnail_64, got {small.size}; "
             "measure the file again"
         )
-    change = VARIANTS[variant].picture
-    values = change(small.reshape(_SIDE, _SIDE)).astype(np.float32)
-    values -= values.mean()
-    length = float(np.linalg.norm(values))
-    return _View(features(change(large.astype(np.uint8)), method), values / length if length else None)
+    pixels = VARIANTS[variant].picture(large.astype(np.uint8))
+    return _View(features(pixels, method), small.reshape(_SIDE, _SIDE))
+
+
+def _correlation(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
+    """Return the correlation of two pictures of one size, 0 if one is flat."""
+    left, right = a.astype(np.float32) - a.mean(), b.astype(np.float32) - b.mean()
+    length = float(np.linalg.norm(left)) * float(np.linalg.norm(right))
+    return float(np.vdot(left, right)) / length if length else 0.0
 
 
 def _compare_all(
@@ -251,7 +260,11 @@ def _compare_all(
         best: _Link | None = None
         for candidate in pair:  # the nearest variant first
             link = _compare(
-                candidate, views[candidate.a, candidate.variant], views[candidate.b, IDENTITY], bounds, method
+                candidate,
+                views[_key(candidate.a, candidate.variant)],
+                views[_key(candidate.b)],
+                bounds,
+                method,
             )
             if link is not None and (best is None or KINDS.index(link.kind) < KINDS.index(best.kind)):
                 best = link
@@ -276,15 +289,13 @@ def _compare(
     )
     if seen.inliers >= bounds.keypoint_accept and alike:
         return _Link("near", candidate, f"{keypoints}, accepted from {bounds.keypoint_accept}")
-    if a.normalized is not None and b.normalized is not None:
-        correlation = float(np.vdot(a.normalized, b.normalized))
-        if correlation >= bounds.correlation_accept:
-            text = f"{hashes}; correlation: {correlation:.4f}, accepted from {bounds.correlation_accept}"
-            return _Link("near", candidate, text)
+    correlation = _correlation(VARIANTS[candidate.variant].picture(a.small), b.small)
+    if correlation >= bounds.correlation_accept:
+        text = f"{hashes}; correlation: {correlation:.4f}, accepted from {bounds.correlation_accept}"
+        return _Link("near", candidate, text)
     if seen.inliers >= bounds.keypoint_accept:
-        return _Link(
-            "uncertain", candidate, f"{keypoints}, enough but in one place, below {method.spread:.0%}"
-        )
+        why = f"enough keypoints, as of a common logo or ruler, but details below {method.detail_agreement}"
+        return _Link("uncertain", candidate, f"{keypoints}: {why}, a person decides")
     if seen.inliers >= bounds.keypoint_review:
         between = f"from {bounds.keypoint_review} and below {bounds.keypoint_accept}"
         return _Link("uncertain", candidate, f"{keypoints}, {between}: a person decides")

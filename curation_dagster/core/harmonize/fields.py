@@ -253,7 +253,8 @@ def _reduced(field: str, mapping: FieldMapping, parsed: Sequence[Parsed], text: 
     if not values:
         return Converted(None, parsed[0].reason, text)
     if field == "diagnosis":
-        return Converted(tuple(values), None, text)
+        # where the descriptor translates, the cell may be a flag that means nothing without its column
+        return Converted(tuple(values), None, "; ".join(values) if mapping.values else text)
     if field == "anatomy":
         if anatomy.common_site(values) is None:
             # the scope of several sites is known even where they have no common name

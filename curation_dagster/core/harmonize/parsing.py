@@ -50,8 +50,11 @@ _HALF_BIN = 2.5
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 _ROMAN = {"i": 1, "ii": 2, "iii": 3, "iv": 4, "v": 5, "vi": 6}
+_TYPE = r"[1-6]|vi|iv|v|i{1,3}"
+# what may stand behind the type is its description, with no other type in it
 _PHOTOTYPE = re.compile(
-    r"(?:fst|fitzpatrick|skin|photo)?\s*(?:skin|photo)?\s*(?:type)?\s*([1-6]|vi|iv|v|i{1,3})(?:\s+[a-z].*)?"
+    rf"(?:fst|(?:fitzpatrick |photo ?)?(?:skin )?(?:photo ?)?type|fitzpatrick)? ?({_TYPE})"
+    rf"(?: (?!.*\b(?:{_TYPE})\b)[a-z].*\bskin\b.*)?"
 )
 _CLOSED_BAND = re.compile(r"(\d+)\s*(?:-|–|to)\s*(\d+)")
 _OPEN_BAND = re.compile(r"(?:>=|≥)\s*(\d+)|(\d+)\s*(?:\+|(?:or|and)\s+(?:above|older|over|more))")

@@ -82,20 +82,20 @@ def vignette(grey_64: np.ndarray, settings: Vignette) -> float:
     return float(np.isin(labels, list(touched)).mean()) if touched else 0.0
 
 
-def ruler(grey_512: np.ndarray, settings: Ruler) -> float:
+def ruler(grey_256: np.ndarray, settings: Ruler) -> float:
     """Return the strength of periodic ticks along an edge: 0 none, near 1 strictly periodic.
 
     In a strip along each edge, the mean magnitude of the derivative along the edge is a profile in which the ticks
     of a ruler stand at equal distances. The score is the highest peak of the profile's normalized autocorrelation
     in the declared range of distances, over the four edges. Hair and skin texture have no such peak.
     """
-    height, width = grey_512.shape
+    height, width = grey_256.shape
     rows, columns = max(1, round(height * settings.strip_share)), max(1, round(width * settings.strip_share))
-    turned = cv2.transpose(grey_512)
+    turned = cv2.transpose(grey_256)
     return max(
         _periodicity(np.concatenate([_profile(strip) for strip in strips]), settings.lag)
         for strips in (
-            (grey_512[:rows], grey_512[-rows:]),
+            (grey_256[:rows], grey_256[-rows:]),
             (turned[:columns], turned[-columns:]),
         )
     )
@@ -116,26 +116,23 @@ def _periodicity(profiles: np.ndarray, lag: tuple[int, int]) -> float:
         return 0.0
     # without the slow change of texture along the edge, only what repeats is left
     centred = profiles - cv2.blur(profiles, (2 * lag[1] + 1, 1), borderType=cv2.BORDER_REFLECT)
-    padded = cv2.getOptimalDFTSize(size + high + 2)
-    spectra = np.fft.rfft(centred, padded)
-    correlation = np.fft.irfft(spectra.real**2 + spectra.imag**2, padded)[:, : high + 2]
-    is_alive = correlation[:, 0] > 1e-6 * size
-    if not is_alive.any():
-        return 0.0
-    correlation = correlation[is_alive] / correlation[is_alive, :1]
-    inner = correlation[:, low : high + 1]
-    is_peak = (inner >= correlation[:, low - 1 : high]) & (inner >= correlation[:, low + 1 : high + 2])
-    return float(max(0.0, inner[is_peak].max(initial=0.0)))
+    best = 0.0
+    for row in centred:
+        products = np.correlate(row, row[: size - high - 1], "valid")  # by lag, 0 to high + 1
+        if products[0] <= 1e-6 * size:
+            continue
+        inner = products[low : high + 1]
+        is_peak = (inner >= products[low - 1 : high]) & (inner >= products[low + 1 : high + 2])
+        best = max(best, float(inner[is_peak].max(initial=0.0) / products[0]))
+    return min(best, 1.0)
 
 
-def artifacts(
-    grey_512: np.ndarray, grey_256: np.ndarray, grey_64: np.ndarray, settings: Measuring
-) -> Artifacts:
-    """Return all measures of artifacts from luma at three scales."""
+def artifacts(grey_256: np.ndarray, grey_64: np.ndarray, settings: Measuring) -> Artifacts:
+    """Return all measures of artifacts from luma (uint8) at up to 256 px and at 64x64."""
     share, strands = hair(grey_256, settings.hair)
     return Artifacts(
         hair_share=share,
         hair_strands=strands,
         vignette_share=vignette(grey_64, settings.vignette),
-        ruler_score=ruler(grey_512, settings.ruler),
+        ruler_score=ruler(grey_256, settings.ruler),
     )

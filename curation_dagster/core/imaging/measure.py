@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from dataclasses import asdict
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -129,11 +128,11 @@ def measure_pixels(raster: np.ndarray, settings: Measuring) -> dict[str, Any]:
     seen = color(scales.colors, settings.skin, settings.ink)
     hashes = perceptual_hashes(scales.grey_64, settings.hash.min_median_coefficient)
     return {
-        **asdict(sharpness(scales.grey_512, scales.grey_256)),
-        **asdict(exposure(scales.grey_512, settings.light)),
-        **asdict(seen),
-        **asdict(artifacts(scales.grey_512, scales.grey_256, scales.grey_64, settings)),
-        **asdict(hashes),
+        **vars(sharpness(scales.grey_512, scales.grey_256)),
+        **vars(exposure(scales.grey_512, settings.light)),
+        **vars(seen),
+        **vars(artifacts(scales.grey_256, scales.grey_64, settings)),
+        **vars(hashes),
         "pixel_sha256": pixel_sha256(raster),
         **_thumbnails(scales, settings.thumbnail.jpeg_quality),
     }

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 SOI, EOI, SOS, DQT, DHT, DRI, DAC, DNL, COM = 0xD8, 0xD9, 0xDA, 0xDB, 0xC4, 0xDD, 0xCC, 0xDC, 0xFE
 APP0, APP1, APP2, APP11, APP13, APP14, APP15 = 0xE0, 0xE1, 0xE2, 0xEB, 0xED, 0xEE, 0xEF
 SOF = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
+# what ends the data of a scan: a marker that is no stuffed zero, restart or fill byte
+_STOP = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # chunks that decide which pixels are shown
 PNG_PIXEL_CHUNKS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
@@ -68,9 +69,6 @@ def jpeg_structure(data: bytes) -> Structure:
     """Return the segments of a JPEG file, each scan as one part from its marker to the end of its data."""
     parts: list[Part] = []
     position = 2
-    stops: np.ndarray | None = (
-        None  # offsets of the markers behind the first scan, found in one vectorized sweep
-    )
     while True:
         if position + 2 > len(data):
             return Structure(tuple(parts), len(data), "the end marker is missing")
@@ -93,22 +91,10 @@ def jpeg_structure(data: bytes) -> Structure:
         if length < 2 or end > len(data):
             return Structure(tuple(parts), len(data), f"segment 0x{code:02x} at byte {position} is cut off")
         if code == SOS:
-            if stops is None:
-                stops = _markers_in_scan(data, end)
-            following = int(np.searchsorted(stops, end))
-            end = int(stops[following]) if following < len(stops) else len(data)
+            stop = _STOP.search(data, end)
+            end = stop.start() if stop else len(data)
         parts.append(Part(marker(code), position, body, end))
         position = end
-
-
-def _markers_in_scan(data: bytes, start: int) -> np.ndarray:
-    """Return offsets of markers from ``start`` on that end a scan: not stuffed zeros, restarts or fill bytes."""
-    values = np.frombuffer(data, np.uint8, offset=start)
-    if len(values) < 2:
-        return np.empty(0, np.int64)
-    marks = np.flatnonzero(values[:-1] == 0xFF)
-    codes = values[marks + 1]
-    return marks[(codes != 0) & (codes != 0xFF) & ((codes < 0xD0) | (codes > 0xD7))] + start
 
 
 def png_structure(data: bytes) -> Structure:

@@ -68,7 +68,7 @@ class Vignette:
 
 @dataclass(frozen=True)
 class Ruler:
-    """Depth of the strip along each edge, and the range of tick distances in px at up to 512 px."""
+    """Depth of the strip along each edge, and the range of tick distances in px at up to 256 px."""
 
     strip_share: float
     lag: tuple[int, int]

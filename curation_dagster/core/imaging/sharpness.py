@@ -15,6 +15,7 @@ import numpy as np
 
 _TILES = 8
 _REBLUR_TAPS = 9  # Crete et al. 2007: a strong low-pass of 9 taps
+_LINES = 64  # so many lines are sample enough
 
 
 @dataclass(frozen=True)
@@ -58,26 +59,29 @@ def sharpness(grey_512: np.ndarray, grey_256: np.ndarray) -> Sharpness:
 
 
 def second_differences(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the Laplacian and the product of both second differences, int16, without the border of 1 px.
+    """Return the Laplacian and the product of both second differences, int16, on a sample of lines.
 
-    Both come from the same differences by saturating 16-bit additions, at half the cost of two filters.
+    Both come from the same differences by saturating 16-bit additions, at a fraction of the cost of two filters. Every
+    fourth line is sample enough for a variance (every second of a small picture). The border of 1 px is left out.
 
     Parameters
     ----------
     grey : numpy.ndarray
         uint8, (height, width), at least 3x3.
     """
-    wide = grey.astype(np.int16)
-    along_y = _second_difference_y(wide)
-    across = cv2.add(wide[1:-1, :-2], wide[1:-1, 2:])
-    centre = cv2.add(wide[1:-1, 1:-1], wide[1:-1, 1:-1])
-    laplacian = cv2.add(cv2.subtract(across, centre), along_y[:, 1:-1])
-    both = cv2.subtract(cv2.add(along_y[:, :-2], along_y[:, 2:]), cv2.add(along_y[:, 1:-1], along_y[:, 1:-1]))
-    return laplacian, both
+    step = _step(grey)
+    line = grey[1:-1:step].astype(np.int16)
+    twice = cv2.add(line, line)
+    along_y = cv2.subtract(cv2.add(grey[:-2:step], grey[2::step], dtype=cv2.CV_16S), twice)
+    along_x = cv2.subtract(cv2.add(line[:, :-2], line[:, 2:]), twice[:, 1:-1])
+    inner = along_y[:, 1:-1]
+    both = cv2.subtract(cv2.add(along_y[:, :-2], along_y[:, 2:]), cv2.add(inner, inner))
+    return cv2.add(along_x, inner), both
 
 
-def _second_difference_y(wide: np.ndarray) -> np.ndarray:
-    return cv2.subtract(cv2.add(wide[:-2], wide[2:]), cv2.add(wide[1:-1], wide[1:-1]))
+def _step(grey: np.ndarray) -> int:
+    """Return which lines are sample enough: every fourth, or every second of a small picture."""
+    return 4 if min(grey.shape) >= 4 * _LINES else 2
 
 
 def tile_variance(response: np.ndarray) -> tuple[float, float]:
@@ -86,8 +90,7 @@ def tile_variance(response: np.ndarray) -> tuple[float, float]:
     The sums of squares come from ``cv2.norm``, which is 15 times as fast as ``numpy.var`` on 16-bit integers.
     """
     height, width = response.shape
-    rows = np.linspace(0, height, min(_TILES, height) + 1).astype(int).tolist()
-    columns = np.linspace(0, width, min(_TILES, width) + 1).astype(int).tolist()
+    rows, columns = _bounds(height), _bounds(width)
     energy = []
     total = 0.0
     for top, bottom in pairwise(rows):
@@ -98,6 +101,11 @@ def tile_variance(response: np.ndarray) -> tuple[float, float]:
             energy.append(squares / ((bottom - top) * (right - left)))
     energy.sort()
     return _variance(total, response), energy[int(0.9 * (len(energy) - 1) + 0.5)]
+
+
+def _bounds(size: int) -> list[int]:
+    tiles = min(_TILES, size)
+    return [size * i // tiles for i in range(tiles + 1)]
 
 
 def _variance(squares: float, response: np.ndarray) -> float:
@@ -111,7 +119,7 @@ def reblur(grey: np.ndarray) -> tuple[float, float]:
     Crete, Dolmiere, Ladret, Nicolas 2007, "The blur effect: perception and estimation with a new no-reference
     perceptual blur metric": the share of neighbour differences that survives a strong low-pass, per direction; the
     worse direction counts. A picture without any difference is 1: it has nothing sharp. Each direction needs whole
-    lines but not all of them, so every second line is looked at.
+    lines but not all of them, so only every fourth is looked at, or every second of a small picture.
 
     Parameters
     ----------
@@ -119,7 +127,8 @@ def reblur(grey: np.ndarray) -> tuple[float, float]:
         uint8, (height, width), at least 2x2.
     """
     found = []
-    for lines in (grey[::2], cv2.transpose(grey)[::2]):
+    step = _step(grey)
+    for lines in (grey[::step], cv2.transpose(grey)[::step]):
         blurred = cv2.blur(lines, (_REBLUR_TAPS, 1))
         sharp = cv2.absdiff(lines[:, 1:], lines[:, :-1])
         soft = cv2.absdiff(blurred[:, 1:], blurred[:, :-1])

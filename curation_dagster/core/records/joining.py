@@ -115,8 +115,14 @@ def build_records(archive_version: ArchiveVersion, files: pa.Table, read: ReadFi
     rows = _Rows()
     lookups: list[Source] = []
     first: Source | None = None
-    if sources:
-        first, lookups = absorb(sources[0], sources[1:])
+    # without the optional table that the others are joined to, there is nothing to join
+    keyed = [i for i, source in enumerate(sources) if source.spec.key is not None]
+    if keyed:
+        first, lookups = absorb(sources[keyed[0]], sources[keyed[0] + 1 :])
+    notes += [
+        f"The table {s.spec.name} has nothing to be joined to."
+        for s in sources[: keyed[0] if keyed else None]
+    ]
     if first is None:
         _files_only(rows, images, bool(descriptor.layout.metadata))
     elif first.spec.key_group == "id":

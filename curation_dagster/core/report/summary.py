@@ -70,7 +70,7 @@ def summarize(lake: Lake, criteria: CriteriaSet) -> Summary:
                 ("Licence", "licence"),
             )
         }
-        images = sql.execute(
+        images = sql.sql(
             "SELECT image_id, file, icd11_code, icd11_title, modality FROM corpus ORDER BY image_id LIMIT 60"
         ).to_arrow_table().to_pylist()
     found = {(c, k): (f, o, r) for c, _, k, f, o, r in counts}

@@ -253,7 +253,7 @@ def _expect_published(
         kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _discard(kept)
         incoming.rename(kept)
-        done = f"The staged copy of the delivery was moved to {kept}. It was probably cut off during download; fetch it again."
+        done = f"The staged copy of the delivery was moved to {kept}. The file was probably cut off during download; fetch it again."
     more = f" {len(wrong) - 1:,} further files differ, too." if len(wrong) > 1 else ""
     error = ChecksumMismatch(
         f"{got[0]}, but the publisher states {expected[0].rsplit(' ', 1)[1]}.{more}",

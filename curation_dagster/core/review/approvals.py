@@ -52,7 +52,12 @@ def approve(
     """
     problems = [
         f"{name} is blank"
-        for name, value in (("subject", subject), ("digest", digest), ("author", author), ("approver", approver))
+        for name, value in (
+            ("subject", subject),
+            ("digest", digest),
+            ("author", author),
+            ("approver", approver),
+        )
         if not value or not value.strip()
     ]
     if kind not in APPROVALS.column("subject_kind").isin:  # type: ignore[operator]
@@ -60,9 +65,13 @@ def approve(
     if decision not in APPROVALS.column("decision").isin:  # type: ignore[operator]
         problems.append(f"decision: expected approved or withdrawn, got {decision!r}")
     if not problems and _person(author) == _person(approver):
-        problems.append(f"author and approver are the same person ({approver.strip()}); another person must approve")
+        problems.append(
+            f"author and approver are the same person ({approver.strip()}); another person must approve"
+        )
     if problems:
-        raise ApprovalError(f"approval of {subject or 'nothing'}: " + "; ".join(problems) + ". Nothing was recorded.")
+        raise ApprovalError(
+            f"approval of {subject or 'nothing'}: " + "; ".join(problems) + ". Nothing was recorded."
+        )
     row = {
         "approval_id": str(uuid.uuid4()),
         "subject_kind": kind,
@@ -85,7 +94,11 @@ def current_approval(approvals: pa.Table, kind: str, subject: str, digest: str) 
     approvals : pyarrow.Table
         Rows of ``approvals``, in any order.
     """
-    rows = [r for r in approvals.to_pylist() if (r["subject_kind"], r["subject"], r["digest"]) == (kind, subject, digest)]
+    rows = [
+        r
+        for r in approvals.to_pylist()
+        if (r["subject_kind"], r["subject"], r["digest"]) == (kind, subject, digest)
+    ]
     newest = max(rows, key=_age, default=None)
     return newest if newest is not None and newest["decision"] == "approved" else None
 

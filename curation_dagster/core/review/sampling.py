@@ -93,13 +93,21 @@ def queue_of(
         settled image by image, every image whose outcome is ``review``. Images that fail a criterion of the archive
         version's own stages are left out: nothing that a person says brings them back.
     """
+    # only these rows matter below, and they are few
+    verdicts = verdicts.select(["stage", "image_id", "criterion", "outcome"])
+    verdicts = verdicts.filter(pc.is_in(verdicts["outcome"], value_set=pa.array(["fail", "review"])))
+    excluded = _excluded(verdicts)
+    verdicts = verdicts.filter(pc.equal(verdicts["outcome"], "review"))
+    verdicts = verdicts.filter(pc.invert(pc.is_in(verdicts["image_id"], value_set=excluded)))
     tables = []
     for criterion in criteria.criteria:
         images = population(verdicts, criterion.id).to_pylist()
         size = sample_size(len(images), criteria.sampling) if criterion.review == "sample" else len(images)
         if images:
             tables.append(
-                draw_sample(images, archive, version, criterion.id, size, criterion.review, criteria.digest, run_id)
+                draw_sample(
+                    images, archive, version, criterion.id, size, criterion.review, criteria.digest, run_id
+                )
             )
     return pa.concat_tables(tables) if tables else REVIEW_QUEUE.empty()
 

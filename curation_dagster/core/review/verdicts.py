@@ -88,7 +88,9 @@ def read_verdicts(
                 problems += [f"line {reader.line_num}: {p}" for p in _row_problems(cells, known_criteria)]
                 judged = (cells["image_id"], cells["criterion"])
                 if judged in seen:
-                    problems.append(f"line {reader.line_num}: this image and criterion stand on line {seen[judged]} already")
+                    problems.append(
+                        f"line {reader.line_num}: this image and criterion stand on line {seen[judged]} already"
+                    )
                 seen.setdefault(judged, reader.line_num)
                 rows.append(
                     {c: cells[c] for c in _REQUIRED}
@@ -106,7 +108,9 @@ def read_verdicts(
     return REVIEWS.conform(rows)
 
 
-def write_queue(queue: pa.Table, reviews: pa.Table, path: str | os.PathLike[str], reviewer: str | None = None) -> int:
+def write_queue(
+    queue: pa.Table, reviews: pa.Table, path: str | os.PathLike[str], reviewer: str | None = None
+) -> int:
     """Write the rows of a review queue that nobody has judged as a worksheet; return how many.
 
     Parameters

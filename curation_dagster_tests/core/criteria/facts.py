@@ -50,7 +50,12 @@ GOOD: dict[str, dict[str, Any]] = {
         "found_in_name": ["full_date"],
         "found_in_record": ["capture_date:full_date"],
         "found_in_pixels": None,
-        "actions": ["file:exif:strip", "file:exif_gps:strip", "name:full_date:rename", "record:capture_date:full_date:drop"],
+        "actions": [
+            "file:exif:strip",
+            "file:exif_gps:strip",
+            "name:full_date:rename",
+            "record:capture_date:full_date:drop",
+        ],
         "hidden_kinds": ["exif", "exif_gps"],
         "media_type": "image/jpeg",
     },

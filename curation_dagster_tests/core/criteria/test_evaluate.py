@@ -62,14 +62,20 @@ def test_fold_is_what_its_sentence_says(changes: list[dict], rng: random.Random)
     assert [f["image_id"] for f in folded] == ids
     said = verdicts.to_pylist()
     for f in folded:
-        failed = sorted(v["criterion"] for v in said if v["image_id"] == f["image_id"] and v["outcome"] == "fail")
-        review = sorted(v["criterion"] for v in said if v["image_id"] == f["image_id"] and v["outcome"] == "review")
+        failed = sorted(
+            v["criterion"] for v in said if v["image_id"] == f["image_id"] and v["outcome"] == "fail"
+        )
+        review = sorted(
+            v["criterion"] for v in said if v["image_id"] == f["image_id"] and v["outcome"] == "review"
+        )
         assert (f["failed"], f["review"]) == (failed, review)
         assert f["verdict"] == ("excluded" if failed else "quarantined" if review else "kept")
 
 
 def test_form_of_the_table() -> None:
-    found = evaluate(DEVICE, "quality", facts("quality", {}, {"short_side": 150, "modality": "clinical"}), STAMP)
+    found = evaluate(
+        DEVICE, "quality", facts("quality", {}, {"short_side": 150, "modality": "clinical"}), STAMP
+    )
     assert found.schema == VERDICTS_TABLE.arrow_schema
     assert not VERDICTS_TABLE.problems(found)
     row = next(r for r in found.to_pylist() if r["criterion"] == "resolution" and r["outcome"] == "fail")
@@ -93,7 +99,9 @@ def test_detail_tells_the_label_and_what_is_missing() -> None:
 
 
 def test_lists_and_notes_are_told() -> None:
-    found = evaluate(DEVICE, "deidentified", facts("deidentified", {}, {"found_in_file": []}), STAMP).to_pylist()
+    found = evaluate(
+        DEVICE, "deidentified", facts("deidentified", {}, {"found_in_file": []}), STAMP
+    ).to_pylist()
     burned = [r for r in found if r["criterion"] == "burned_in_annotation"]
     assert [r["measured"] for r in burned] == ["found_in_file exif, exif_gps", "found_in_file none"]
     assert "left behind" in burned[0]["detail"]
@@ -101,10 +109,15 @@ def test_lists_and_notes_are_told() -> None:
 
 def test_no_rows_and_no_criteria() -> None:
     assert evaluate(DEVICE, "quality", facts("quality"), STAMP).num_rows == 0
-    assert evaluate(DEVICE, "duplicates_within", facts("duplicates", {}), STAMP).schema == VERDICTS_TABLE.arrow_schema
+    assert (
+        evaluate(DEVICE, "duplicates_within", facts("duplicates", {}), STAMP).schema
+        == VERDICTS_TABLE.arrow_schema
+    )
     empty = fold(VERDICTS_TABLE.empty(), [])
     assert empty.num_rows == 0
-    assert fold(VERDICTS_TABLE.empty(), ["a"]).to_pylist() == [{"image_id": "a", "verdict": "kept", "failed": [], "review": []}]
+    assert fold(VERDICTS_TABLE.empty(), ["a"]).to_pylist() == [
+        {"image_id": "a", "verdict": "kept", "failed": [], "review": []}
+    ]
 
 
 def test_chunks_and_dictionaries_change_nothing() -> None:
@@ -117,7 +130,10 @@ def test_chunks_and_dictionaries_change_nothing() -> None:
 
 
 def test_a_missing_column_is_an_error_that_names_it() -> None:
-    with pytest.raises(EvaluationError, match=r"stage quality: the table has no column reblur_512.*focus.*Nothing was decided"):
+    with pytest.raises(
+        EvaluationError,
+        match=r"stage quality: the table has no column reblur_512.*focus.*Nothing was decided",
+    ):
         evaluate(DEVICE, "quality", facts("quality", {}).drop_columns(["reblur_512"]), STAMP)
 
 

@@ -13,7 +13,13 @@ from curation_dagster_tests.core.criteria.facts import STAMP, facts
 
 SETS = {name: load_criteria(name) for name in ("device", "research")}
 SMALL = {"long_side": 500, "short_side": 450}
-CONTROL = {"is_control": True, "diagnosis_source_label": None, "diagnosis_relation": None, "icd11_code": None, "confirmation": None}
+CONTROL = {
+    "is_control": True,
+    "diagnosis_source_label": None,
+    "diagnosis_relation": None,
+    "icd11_code": None,
+    "confirmation": None,
+}
 
 # criterion -> (change that it stops, outcome, change that it lets pass)
 PAIRS: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
@@ -26,8 +32,9 @@ PAIRS: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
     "resolution": ({"short_side": 199}, "fail", {"short_side": 200}),
     "focus": ({"reblur_512": 0.53}, "fail", {"reblur_512": 0.52}),
     "focus_doubtful": ({"reblur_512": 0.43}, "review", {"reblur_512": 0.42}),
-    "motion": ({"reblur_512": 0.45, "blur_anisotropy": 1.6}, "review", {"reblur_512": 0.45, "blur_anisotropy": 1.5}),
+    "motion": ({"reblur_512": 0.45, "blur_anisotropy": 1.3}, "review", {"reblur_512": 0.45, "blur_anisotropy": 1.2}),
     "underexposed": ({"luma_p95": 89.0}, "fail", {"luma_p95": 90.0}),
+    "mostly_dark": ({"dark_share": 0.51}, "review", {"dark_share": 0.5}),
     "overexposed": ({"bright_share": 0.26}, "fail", {"bright_share": 0.25}),
     "information": ({"luma_entropy": 2.9}, "fail", {"luma_entropy": 3.0}),
     "structure": ({"hash_is_degenerate": True}, "review", {}),
@@ -138,7 +145,11 @@ def test_device(stage: str, change: dict[str, Any], outcomes: dict[str, str]) ->
 
 
 def test_research_admits_controls_and_non_commercial_licences() -> None:
-    change = CONTROL | {"join_state": "file_without_record", "licence": "CC-BY-NC-4.0", "permits_commercial": False}
+    change = CONTROL | {
+        "join_state": "file_without_record",
+        "licence": "CC-BY-NC-4.0",
+        "permits_commercial": False,
+    }
     for name, admitted in (("research", True), ("device", False)):
         verdicts = evaluate(SETS[name], "harmonized", facts("harmonized", change), STAMP).to_pylist()
         assert ({v["outcome"] for v in verdicts} <= {"pass", "not_applicable"}) is admitted

@@ -76,22 +76,36 @@ def test_all_problems_at_once_with_breadcrumbs(tmp_path: Path) -> None:
     assert "mine.yaml > criteria > resolution > onfail: unknown key" in found
     assert any(p.startswith("mine.yaml > criteria > resolution > severity: ") for p in found)
     bounds = [p for p in found if "resolution > bound" in p]
-    assert bounds == ["mine.yaml > criteria > resolution > bound: expected a number, a text, a list of texts, or a number per modality"]
+    assert bounds == [
+        "mine.yaml > criteria > resolution > bound: expected a number, a text, a list of texts, or a number per modality"
+    ]
 
 
 @pytest.mark.parametrize(
     ("identifier", "changes", "expected"),
     [
         ("resolution", {"rule": "smallest"}, "criteria > resolution > rule: no rule is called 'smallest'"),
-        ("resolution", {"columns": ["shortside"]}, "criteria > resolution > columns: the stage has no column 'shortside'"),
+        (
+            "resolution",
+            {"columns": ["shortside"]},
+            "criteria > resolution > columns: the stage has no column 'shortside'",
+        ),
         ("resolution", {"columns": ["source_values"]}, "the stage has no column 'source_values'"),
         ("resolution", {"bound": {"clinical": 400}}, "criteria > resolution > bound: minimum needs a number"),
         ("resolution", {"clause": "E.40 Resolution"}, "clause: the protocol has no clause E.40"),
         ("resolution", {"clause": "E.4 Size"}, "clause: expected 'E.4 Resolution', got 'E.4 Size'"),
         ("resolution", {"id": "integrity"}, "criteria > integrity: 2 criteria have this id"),
         ("resolution", {"check": "every_image_is_in_focus"}, "2 criteria have this check"),
-        ("hair", {"detail_columns": ["path"]}, "criteria > hair > detail_columns: the stage has no column 'path'"),
-        ("faces_and_text", {"on_fail": "exclude"}, "criteria > faces_and_text > on_fail: person_decides never passes by itself"),
+        (
+            "hair",
+            {"detail_columns": ["path"]},
+            "criteria > hair > detail_columns: the stage has no column 'path'",
+        ),
+        (
+            "faces_and_text",
+            {"on_fail": "exclude"},
+            "criteria > faces_and_text > on_fail: person_decides never passes by itself",
+        ),
     ],
 )
 def test_one_problem(tmp_path: Path, identifier: str, changes: dict, expected: str) -> None:
@@ -102,7 +116,9 @@ def test_one_problem(tmp_path: Path, identifier: str, changes: dict, expected: s
 def test_a_clause_without_a_criterion_must_be_waived(tmp_path: Path) -> None:
     without = [c for c in DEVICE["criteria"] if not c["clause"].startswith("E.3")]
     found = problems(written(tmp_path, criteria=without))
-    assert found == ("mine.yaml > criteria: no criterion carries out E.3 Obstruction; add one, or say why under waives",)
+    assert found == (
+        "mine.yaml > criteria: no criterion carries out E.3 Obstruction; add one, or say why under waives",
+    )
     assert load_criteria(written(tmp_path, criteria=without, waives={"E.3": "Segmentation needs them."}))
     assert "waives > E.33" in problems(written(tmp_path, waives={"E.33": "x"}))[0]
 

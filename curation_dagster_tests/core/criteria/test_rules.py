@@ -57,8 +57,16 @@ def test_a_slice_is_judged_as_the_whole() -> None:
 
 
 def test_stored_precision_does_not_move_a_bound() -> None:
-    assert judge(Condition(rule="maximum", columns=("x",), bound=0.9), {"x": pa.array([0.9], pa.float32())}, 1).holds[0].as_py()
-    assert judge(Condition(rule="minimum", columns=("x",), bound=0.52), {"x": pa.array([0.52], pa.float32())}, 1).holds[0].as_py()
+    assert (
+        judge(Condition(rule="maximum", columns=("x",), bound=0.9), {"x": pa.array([0.9], pa.float32())}, 1)
+        .holds[0]
+        .as_py()
+    )
+    assert (
+        judge(Condition(rule="minimum", columns=("x",), bound=0.52), {"x": pa.array([0.52], pa.float32())}, 1)
+        .holds[0]
+        .as_py()
+    )
 
 
 def test_a_missing_part_hides_no_broken_one() -> None:
@@ -91,7 +99,12 @@ def test_description_names_the_bound_of_the_modality() -> None:
             "rule": "all_of",
             "parts": [
                 {"rule": "minimum", "columns": ["n"], "bound": {"clinical": 400, "default": 200}},
-                {"rule": "in_set", "columns": ["t"], "bound": ["a", "b"], "when": {"rule": "not_null", "columns": ["t"]}},
+                {
+                    "rule": "in_set",
+                    "columns": ["t"],
+                    "bound": ["a", "b"],
+                    "when": {"rule": "not_null", "columns": ["t"]},
+                },
             ],
         }
     )

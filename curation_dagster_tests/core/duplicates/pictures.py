@@ -41,11 +41,22 @@ def lesion(seed: int, width: int = 600, height: int = 450, vignette: bool = Fals
     cv2.fillPoly(mask, [outline.astype(np.int32)], 1.0)
     mask = cv2.GaussianBlur(mask, (0, 0), rng.uniform(3, 9))[..., None]
     pigment = np.array([rng.integers(80, 130), rng.integers(50, 85), rng.integers(40, 70)], np.float32)
-    inside = pigment + _noise(rng, height, width, 18)[..., None] * 28 + _noise(rng, height, width, 5)[..., None] * 16
+    inside = (
+        pigment
+        + _noise(rng, height, width, 18)[..., None] * 28
+        + _noise(rng, height, width, 5)[..., None] * 16
+    )
     picture = picture * (1 - mask) + inside * mask
     for _ in range(rng.integers(10, 40)):
         where = outline.mean(axis=0) + rng.normal(0, radius * 0.5, 2)
-        cv2.circle(picture, tuple(int(v) for v in where), int(rng.integers(2, 7)), (pigment * 0.5).tolist(), -1, cv2.LINE_AA)
+        cv2.circle(
+            picture,
+            tuple(int(v) for v in where),
+            int(rng.integers(2, 7)),
+            (pigment * 0.5).tolist(),
+            -1,
+            cv2.LINE_AA,
+        )
     for _ in range(rng.integers(0, 6)):
         ends = rng.uniform([0, 0], [width, height], (2, 2)).astype(int)
         cv2.line(picture, tuple(ends[0].tolist()), tuple(ends[1].tolist()), (60, 45, 40), 2, cv2.LINE_AA)

@@ -9,8 +9,12 @@ from curation_dagster.core.harmonize.anatomy import common_site, scope_of, site_
 
 
 def test_every_site_of_the_isic_tree_is_known(real_data: Path) -> None:
-    with (real_data / "isic_schema" / "isic_anatom_site_hierarchy.tsv").open(encoding="utf-8", newline="") as file:
-        paths = [[path[f"anatom_site_{n}"] for n in range(1, 6)] for path in csv.DictReader(file, delimiter="\t")]
+    with (real_data / "isic_schema" / "isic_anatom_site_hierarchy.tsv").open(
+        encoding="utf-8", newline=""
+    ) as file:
+        paths = [
+            [path[f"anatom_site_{n}"] for n in range(1, 6)] for path in csv.DictReader(file, delimiter="\t")
+        ]
     assert len(paths) == 206
     for path in paths:
         names = [name for name in path if name]

@@ -14,9 +14,13 @@ from curation_dagster.schemas import RELATIONS
 
 
 def test_every_label_of_the_isic_tree_is_mapped(real_data: Path) -> None:
-    with (real_data / "isic_schema" / "isic_diagnosis_hierarchy.tsv").open(encoding="utf-8", newline="") as file:
+    with (real_data / "isic_schema" / "isic_diagnosis_hierarchy.tsv").open(
+        encoding="utf-8", newline=""
+    ) as file:
         paths = list(csv.DictReader(file, delimiter="\t"))
-    labels = [next(path[f"diagnosis_{n}"] for n in (5, 4, 3, 2, 1) if path[f"diagnosis_{n}"]) for path in paths]
+    labels = [
+        next(path[f"diagnosis_{n}"] for n in (5, 4, 3, 2, 1) if path[f"diagnosis_{n}"]) for path in paths
+    ]
     assert len(labels) == 418
     assert [label for label in labels if diagnosis_of(label).relation == "unmapped"] == []
     # the first two levels of the tree are groups, and are said to be
@@ -68,7 +72,10 @@ def test_several_labels_are_one_only_if_they_mean_the_same() -> None:
 @pytest.mark.parametrize(
     ("label", "expected"),
     [
-        ("Benign adnexal epithelial proliferations - Follicular", "benign adnexal epithelial proliferations follicular"),
+        (
+            "Benign adnexal epithelial proliferations - Follicular",
+            "benign adnexal epithelial proliferations follicular",
+        ),
         ("melanoma-acral-lentiginous", "melanoma acral lentiginous"),
         ("Acne_Keloidalis_Nuchae", "acne keloidalis nuchae"),
         (" Squamous cell carcinoma,  NOS ", "squamous cell carcinoma, nos"),

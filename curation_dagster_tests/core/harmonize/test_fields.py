@@ -116,7 +116,13 @@ def test_no_age_over_89_leaves_a_trace(age: float, parse: str) -> None:
         ("vi dark brown or black skin", 6),
         ("dark brown or black skin", 6),
         ("12", "unmapped_value"),
+        ("iv light brown skin", 4),
+        ("fitzpatrick type 2", 2),
+        ("phototype V", 5),
         ("I-II", "unmapped_value"),
+        ("I to II", "unmapped_value"),
+        ("i or ii skin", "unmapped_value"),
+        ("3 of 10", "unmapped_value"),
         ("0", "unmapped_value"),
         ("7", "unmapped_value"),
         ("VII", "unmapped_value"),
@@ -200,7 +206,9 @@ def test_the_first_column_that_says_something_counts() -> None:
 def test_a_joined_key_needs_all_its_parts() -> None:
     assert many("lesion", ["P1", "7.0"], combine="join").value == "P1|7.0"
     assert many("lesion", ["P1", ""], combine="join").reason == "blank"
-    assert many("lesion", ["P1", "7"], combine="join").value != many("lesion", ["P", "17"], combine="join").value
+    assert (
+        many("lesion", ["P1", "7"], combine="join").value != many("lesion", ["P", "17"], combine="join").value
+    )
 
 
 def test_the_largest_of_several() -> None:
@@ -214,12 +222,17 @@ def test_all_values_must_agree() -> None:
     assert many("sex", ["f", "female"], combine="all").value == "female"
     assert many("sex", ["f", "m"], combine="all").reason == "several_values"
     assert many("is_control", ["no", "yes"], combine="all", parse="boolean").value is False
-    assert many("diagnosis", ["Scabies", "impetigo"], combine="all", parse="label").value == ("Scabies", "impetigo")
+    assert many("diagnosis", ["Scabies", "impetigo"], combine="all", parse="label").value == (
+        "Scabies",
+        "impetigo",
+    )
 
 
 def test_a_cell_with_several_sites_is_the_region_that_holds_them() -> None:
     assert many("anatomy", ["back; chest"], separator=";").value == ("back", "chest")
-    assert many("anatomy", ["hand; foot"], separator=";") == Converted(("hand", "foot"), "several_values", "hand; foot")
+    assert many("anatomy", ["hand; foot"], separator=";") == Converted(
+        ("hand", "foot"), "several_values", "hand; foot"
+    )
 
 
 def test_free_text_never_enters_a_closed_field() -> None:
@@ -238,7 +251,9 @@ def test_a_column_that_is_absent_counts_as_blank_and_a_field_without_mapping_is_
     assert convert_field("sex", None, table).reasons.tolist() == ["not_collected"] * 3
 
 
-cells = st.one_of(st.text(max_size=8), st.sampled_from(["", "1", "1.0", "f", "IV", "back", "unknown", "45", "-1"]))
+cells = st.one_of(
+    st.text(max_size=8), st.sampled_from(["", "1", "1.0", "f", "IV", "back", "unknown", "45", "-1"])
+)
 FIELDS = {
     "sex": {}, "age": {"parse": "age_years"}, "fitzpatrick": {"parse": "fitzpatrick"}, "anatomy": {"separator": ";"},
     "lesion_size_mm": {"parse": "number", "combine": "max"}, "confirmation": {}, "device": {}, "diagnosis": {"parse": "label"},
@@ -255,7 +270,9 @@ def test_every_text_gives_a_value_or_a_known_reason(field: str, texts: list[str]
 @given(st.sampled_from(sorted(FIELDS)), st.lists(st.tuples(cells, cells), max_size=12))
 def test_a_table_converts_as_its_rows_do(field: str, texts: list[tuple[str, str]]) -> None:
     mapping = FieldMapping.model_validate({"from": ["a", "b"], **FIELDS[field]})
-    table = pa.table({"a": pa.array([t[0] for t in texts], pa.string()), "b": pa.array([t[1] for t in texts], pa.string())})
+    table = pa.table(
+        {"a": pa.array([t[0] for t in texts], pa.string()), "b": pa.array([t[1] for t in texts], pa.string())}
+    )
     found = convert_field(field, mapping, table)
     rows = [Converted(*parts) for parts in zip(found.values, found.reasons, found.texts, strict=True)]
     assert rows == [convert(field, mapping, row) for row in texts]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 from collections import Counter, defaultdict
@@ -117,7 +118,11 @@ def test_images_only_are_described_by_constants() -> None:
     made = archive_version(columns, layout={"metadata": []})
     records = records_of(made, {"A.png": b"a"}).table
     [row] = harmonize(made, records, SECRET).to_pylist()
-    assert (row["modality"], row["is_control"], row["diagnosis_relation"]) == ("clinical", True, "not_a_diagnosis")
+    assert (row["modality"], row["is_control"], row["diagnosis_relation"]) == (
+        "clinical",
+        True,
+        "not_a_diagnosis",
+    )
 
 
 def test_an_archive_without_records_gives_an_empty_table() -> None:
@@ -136,7 +141,12 @@ def test_the_licence_is_that_of_the_record_and_unclear_is_never_the_default() ->
     found = rows(made, "id,licence,credit\nA,cc-0,Hospital Clínic\nB,CC-BY-NC,\nC,,\nD,as is,\n")
     assert [r["licence"] for r in found] == ["CC0-1.0", "CC-BY-NC-4.0", None, None]
     assert [r["permits_commercial"] for r in found] == [True, False, None, None]
-    assert [r["attribution"] for r in found] == ["Hospital Clínic", "The archive", "The archive", "The archive"]
+    assert [r["attribution"] for r in found] == [
+        "Hospital Clínic",
+        "The archive",
+        "The archive",
+        "The archive",
+    ]
 
 
 def test_labels_of_one_lesion_are_counted_by_code() -> None:
@@ -168,8 +178,6 @@ def test_every_spelling_leads_to_a_value_of_the_schema() -> None:
 
 
 def test_the_readme_of_the_vocabularies_names_every_file_and_its_checksum() -> None:
-    import hashlib
-
     text = (FOLDER / "README.md").read_text(encoding="utf-8")
     for name in ("diagnoses.csv", "icd11.csv"):
         assert hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() in text
@@ -205,7 +213,11 @@ def test_the_records_of_pad_ufes_20_harmonize_without_a_gap(real_data: Path) -> 
     for row in found.to_pylist():
         assert set(json.loads(row["missing"])) == {name for name in UNIFIED if row[name] is None}
     assert found["sex"].null_count == found["fitzpatrick"].null_count == 804
-    assert sum(v is None for v in found["age_years"].to_pylist()) == sum(float(r["age"]) > 89 for r in source) == 28
+    assert (
+        sum(v is None for v in found["age_years"].to_pylist())
+        == sum(float(r["age"]) > 89 for r in source)
+        == 28
+    )
 
 
 def test_lesions_of_pad_ufes_20_never_conflict_under_the_right_key(real_data: Path) -> None:

@@ -115,7 +115,9 @@ def test_composed_and_decomposed_names_are_the_same() -> None:
 def test_several_files_of_a_table_are_read_one_after_the_other() -> None:
     spec = TABLE | {"files": ["train.csv", "test.csv"]}
     made = archive_version(layout={"metadata": [spec]})
-    found = records_of(made, {"train.csv": "id,dx\nA,NEV\n", "test.csv": "id\nB\n", "A.png": b"a", "B.png": b"b"})
+    found = records_of(
+        made, {"train.csv": "id,dx\nA,NEV\n", "test.csv": "id\nB\n", "A.png": b"a", "B.png": b"b"}
+    )
     assert [(r["record_table"], r["record_row"], r["values"]) for r in rows(found)] == [
         ("train.csv", 1, {"id": "A", "dx": "NEV"}),
         ("test.csv", 1, {"id": "B"}),
@@ -198,6 +200,13 @@ def test_an_optional_table_may_be_absent() -> None:
     assert states(records_of(made, {"A.png": b"a"})) == [("A", "A.png", None, "file_without_record")]
 
 
+def test_a_further_table_alone_describes_nothing() -> None:
+    made = archive_version(layout={"metadata": [TABLE | {"optional": True}, FURTHER | {"join_on": "id"}]})
+    found = records_of(made, {"labels.csv": "id,dx\nA,NEV\n", "A.png": b"a"})
+    assert states(found) == [("A", "A.png", None, "file_without_record")]
+    assert "The table labels has nothing to be joined to." in found.assessment["issues"]
+
+
 def test_the_identity_does_not_depend_on_the_version_and_is_pinned() -> None:
     # a change of this value is a change of every identity ever published
     assert image_id("made_up", "A", "0" * 64) == "5aa85260-ee8d-5a19-b0bf-9e0ea8c05837"
@@ -205,7 +214,9 @@ def test_the_identity_does_not_depend_on_the_version_and_is_pinned() -> None:
 
 def test_the_assessment_counts_and_never_shows_ids() -> None:
     made = archive_version(columns={"diagnosis": {"from": "dx", "parse": "label"}, "age": {"from": "age", "parse": "age_years"}, "patient": {"from": "p"}})  # fmt: skip
-    content = "id,p,dx,age,a,b,c\nA,secret1,nevus,45,,,\nB,secret2,nonsense,91,x,y,z\nC,secret2,unknown,old,x,y,z\n"
+    content = (
+        "id,p,dx,age,a,b,c\nA,secret1,nevus,45,,,\nB,secret2,nonsense,91,x,y,z\nC,secret2,unknown,old,x,y,z\n"
+    )
     found = records_of(made, {"metadata.csv": content, **{f"{i}.png": i.encode() for i in "ABC"}}).assessment
     assert found["counts"] == {"rows": 3, "images": 3, "records": 3, "patients": 2, "lesions": 0}
     assert found["join_states"] == {"matched": 3}
@@ -215,10 +226,18 @@ def test_the_assessment_counts_and_never_shows_ids() -> None:
         "unknown": "nonspecific",
     }
     assert found["distributions"]["age"] == {"40-49": 1, "90+": 1}
-    assert found["columns"][4] == {"column": "a", "records": 3, "blank": 1, "blank_share": 0.3333, "distinct": 1}
+    assert found["columns"][4] == {
+        "column": "a",
+        "records": 3,
+        "blank": 1,
+        "blank_share": 0.3333,
+        "distinct": 1,
+    }
     assert 'The label "nonsense" (1 records) is not in the diagnosis vocabulary.' in found["issues"]
     assert "age: 1 values can't be read." in found["issues"]
-    assert any(i.startswith("3 columns are blank together in 1 of 3 records: a, b, c") for i in found["issues"])
+    assert any(
+        i.startswith("3 columns are blank together in 1 of 3 records: a, b, c") for i in found["issues"]
+    )
     assert "secret" not in json.dumps(found)
 
 
@@ -226,7 +245,9 @@ def test_the_assessment_counts_and_never_shows_ids() -> None:
 
 ids = st.sampled_from("ABCDE")
 deliveries = st.tuples(
-    st.lists(st.tuples(st.sampled_from(["", *"ABCDE"]), st.sampled_from(["NEV", "MEL", "NEV,MEL"])), max_size=8),
+    st.lists(
+        st.tuples(st.sampled_from(["", *"ABCDE"]), st.sampled_from(["NEV", "MEL", "NEV,MEL"])), max_size=8
+    ),
     st.dictionaries(st.tuples(st.sampled_from("12"), ids), st.sampled_from([b"x", b"y"]), max_size=8),
 )
 
@@ -238,7 +259,9 @@ def test_nothing_is_lost_or_doubled_and_order_does_not_matter(
 ) -> None:
     records, images = delivery
     text = "id,dx\n" + "".join(f"{id},{dx}\n" for id, dx in records)
-    contents = {f"{folder}/{id}.png": data for (folder, id), data in images.items()} | {"metadata.csv": text.encode()}
+    contents = {f"{folder}/{id}.png": data for (folder, id), data in images.items()} | {
+        "metadata.csv": text.encode()
+    }
     found = records_of(MADE, contents)
     table = rows(found)
 

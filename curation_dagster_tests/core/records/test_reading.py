@@ -166,7 +166,9 @@ def test_an_empty_file_is_an_error(data: bytes) -> None:
 
 def test_json_arrays_lines_and_pages_are_read_with_numbers_as_written() -> None:
     items = '{"id": 9007199254740993, "age": 45.0, "clinical": {"sex": "f", "biopsy": true}, "note": null}'
-    expected = [{"id": "9007199254740993", "age": "45.0", "clinical.sex": "f", "clinical.biopsy": "true", "note": ""}]
+    expected = [
+        {"id": "9007199254740993", "age": "45.0", "clinical.sex": "f", "clinical.biopsy": "true", "note": ""}
+    ]
     assert rows(f"[{items}]") == expected
     assert rows(items) == expected
     assert rows(f'{{"count": 1, "results": [{items}]}}') == expected
@@ -197,4 +199,6 @@ def test_what_csv_writes_is_read_back(content: list[tuple[str, str]], delimiter:
 def test_what_json_writes_is_read_back(items: list[dict[str, str]]) -> None:
     items = [{"id": "x", **item} for item in items]
     found = rows(json.dumps(items))
-    assert [{k: v for k, v in row.items() if v or k in item} for row, item in zip(found, items, strict=True)] == items
+    assert [
+        {k: v for k, v in row.items() if v or k in item} for row, item in zip(found, items, strict=True)
+    ] == items

@@ -462,7 +462,6 @@ def test_a_run_killed_half_way_leaves_nothing_that_the_next_one_trips_over(place
         [sys.executable, "-c", code],
         stdout=subprocess.PIPE,
         cwd=root,
-        env={**os.environ, "PYTHONPATH": str(root)},
     ) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == b"half-way\n"
@@ -495,11 +494,11 @@ def test_a_file_that_changes_while_it_is_read_is_an_unfinished_delivery(place, m
 
     def growing(path):
         yield from real(path)
+        (place.delivery / "a.jpg").chmod(0o600)
         with (place.delivery / "a.jpg").open("ab") as handle:
             handle.write(b"more")
 
     monkeypatch.setattr(pickup, "_chunks", growing)
-    (place.delivery / "a.jpg").chmod(0o600)
     with pytest.raises(DeliveryUnfinished, match="changed while it was read"):
         place.stage()
     assert place.left_behind() == []
@@ -535,3 +534,19 @@ def test_many_members_take_linear_time(place):
     started = time.monotonic()
     assert place.stage().num_rows == 10_001
     assert time.monotonic() - started < 30
+
+
+@pytest.mark.skipif(
+    "CURATION_REAL_DATA" not in os.environ, reason="CURATION_REAL_DATA names no folder of real images"
+)
+def test_real_images_as_folder_and_as_zip(place, rows):
+    files = {
+        p.name: p.read_bytes() for p in (Path(os.environ["CURATION_REAL_DATA"]) / "isic_cc0/b").iterdir()
+    }
+    place.deliver({"folder/" + name: content for name, content in files.items()} | {"x.zip": make_zip(files)})
+    found = rows(place.stage())
+    assert len(files) > 0
+    for name, content in files.items():
+        for path in (f"folder/{name}", f"x.zip!/{name}"):
+            assert (found[path]["sha256"], found[path]["media_type"]) == (sha(content), "image/jpeg")
+            assert open_bytes(found[path], place.staging) == content

@@ -1,0 +1,91 @@
+"""Groups of duplicates over some archive versions: what is read for them, and who may stand for a group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curation_dagster.core.criteria.evaluate import fold
+from curation_dagster.core.criteria.ledger import settle
+from curation_dagster.core.duplicates.find import GROUPS, find_groups
+from curation_dagster.core.harmonize.icd11 import related
+from curation_dagster.core.registry.keys import ArchiveVersionKey
+from curation_dagster.views import measured_images, thumbnails
+from curation_dagster.workspace import Workspace
+
+_HASHES = ["decode_state", "stream_sha256", "pixel_sha256", "phash256", "hash_is_degenerate", "width", "height", "sharpest_tile_512"]
+
+
+def group_images(
+    workspace: Workspace, keys: Sequence[ArchiveVersionKey], admitted: Mapping[ArchiveVersionKey, bool] | None
+) -> pa.Table:
+    """Return how each image of the archive versions relates to the others.
+
+    Parameters
+    ----------
+    admitted : mapping or None
+        Whether the corpus takes each archive version. Where it is given, an image may stand for its group only if its
+        archive version is admitted and nothing is open or failed about it, people's verdicts included. Without it, as
+        inside one archive version before anybody has looked, it may if no rule excludes it.
+
+    Returns
+    -------
+    pyarrow.Table
+        Columns of ``duplicates`` without the verdict, sorted by image_id.
+    """
+    if not keys:
+        return GROUPS.empty_table()
+    images = pa.concat_tables([measured_images(workspace, key, _HASHES) for key in keys])
+    images = images.sort_by("image_id")
+    sha_of = dict(zip(images["image_id"].to_pylist(), images["sha256"].to_pylist(), strict=True))
+
+    def read_thumbnails(image_ids: list[str]) -> pa.Table:
+        found = thumbnails(workspace, (sha_of[i] for i in image_ids))
+        wanted = pa.table({"image_id": image_ids, "sha256": [sha_of[i] for i in image_ids]})
+        return wanted.join(found, "sha256").select(["image_id", "thumbnail_64", "thumbnail_256"])
+
+    return find_groups(
+        images,
+        _facts(workspace, keys, admitted, images),
+        workspace.criteria.duplicate_bounds,
+        workspace.criteria.representative.order,
+        workspace.criteria.confirmation_rank,
+        related,
+        thumbnails=read_thumbnails,
+        workers=workspace.settings.workers,
+    )
+
+
+def _facts(
+    workspace: Workspace,
+    keys: Sequence[ArchiveVersionKey],
+    admitted: Mapping[ArchiveVersionKey, bool] | None,
+    images: pa.Table,
+) -> pa.Table:
+    """Return what the choice of a representative looks at, a row per image."""
+    harmonized = pa.concat_tables([workspace.part("harmonized", k, ["image_id", "confirmation", "icd11_code"]) for k in keys])
+    eligible = pa.concat_tables([_eligible(workspace, k, admitted) for k in keys])
+    with workspace.lake.sql(images=images, harmonized=harmonized, eligible=eligible) as sql:
+        return sql.sql(
+            "SELECT image_id, e.image_id IS NOT NULL AS eligible, confirmation, icd11_code, archive, "
+            "CAST(width AS BIGINT) * height AS pixels, CAST(sharpest_tile_512 AS DOUBLE) AS sharpness "
+            "FROM images LEFT JOIN harmonized USING (image_id) LEFT JOIN eligible e USING (image_id) ORDER BY image_id"
+        ).to_arrow_table()
+
+
+def _eligible(
+    workspace: Workspace, key: ArchiveVersionKey, admitted: Mapping[ArchiveVersionKey, bool] | None
+) -> pa.Table:
+    """Return the image ids of one archive version that may stand for a group."""
+    if admitted is not None and not admitted[key]:
+        return pa.table({"image_id": pa.array([], pa.string())})
+    verdicts = workspace.part("verdicts", key)
+    verdicts = verdicts.filter(pc.field("stage") != "duplicates")
+    if admitted is None:
+        folded = fold(verdicts, pc.unique(verdicts["image_id"]))
+        return folded.filter(pc.field("verdict") != "excluded").select(["image_id"])
+    settled = settle(verdicts, workspace.part("reviews", key), workspace.part("review_queue", key), workspace.criteria)
+    folded = fold(settled, pc.unique(settled["image_id"]))
+    return folded.filter(pc.field("verdict") == "kept").select(["image_id"])
