@@ -99,10 +99,15 @@ def main() -> None:
     seconds, pairs = timed(many, radius, None)
     detail = f"radius {radius}, pictures as they are, {len(pairs)} pairs, {WORKERS} threads"
     record("candidates_100k_plain_seconds", seconds, "s", None, detail)
+    started_cpu = time.process_time()
     seconds, pairs = timed(many, radius, dihedral)
+    cpu = time.process_time() - started_cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    detail = f"radius {radius}, all variants within {dihedral}, {len(pairs)} pairs, {WORKERS} threads, peak {peak:.0f} MiB"
-    record("candidates_100k_seconds", seconds, "s", 60, detail)
+    detail = (
+        f"radius {radius}, all variants within {dihedral}, {len(pairs)} pairs, {WORKERS} threads, "
+        f"{cpu:.0f} CPU seconds, peak {peak:.0f} MiB"
+    )
+    record("candidates_100k_seconds", seconds, "s", 5, detail)
 
     seconds, pairs = timed(many, SHORT_RADIUS, None, method="banded")
     detail = f"radius {SHORT_RADIUS}, banded join, {len(pairs)} pairs"

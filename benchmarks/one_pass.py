@@ -114,7 +114,7 @@ def stages(item: FileItem) -> dict[str, float]:
         "stream digest": lambda: stream_sha256(data, "JPEG", structure),
         "pixel digest": lambda: pixel_sha256(raster),
         "luma and scales": lambda: make_scales(raster),
-        "sharpness": lambda: sharpness(s.grey_512, s.grey_256),
+        "sharpness": lambda: sharpness(s.grey_512, s.grey_256, settings.sharpness),
         "exposure": lambda: exposure(s.grey_512, settings.light),
         "colour and ink": lambda: color(s.colors, settings.skin, settings.ink),
         "hair": lambda: hair(s.grey_256, settings.hair),

@@ -55,9 +55,22 @@ def dev(host: str, port: int, on_demo: bool) -> None:
         "CURATION_HOME": str(home),
         "CURATION_AUTOSTART": os.environ.get("CURATION_AUTOSTART", "1"),
     }
-    click.echo(f"http://{host}:{port}   deliveries go to {home / 'landing'}/<archive>@<version>/   Ctrl-C stops")
+    click.echo(
+        f"http://{host}:{port}   deliveries go to {home / 'landing'}/<archive>@<version>/   Ctrl-C stops"
+    )
     process = subprocess.Popen(  # noqa: S603 - our own interpreter
-        [sys.executable, "-m", "dagster", "dev", "-m", "curation_dagster.definitions", "-h", host, "-p", str(port)],
+        [
+            sys.executable,
+            "-m",
+            "dagster",
+            "dev",
+            "-m",
+            "curation_dagster.definitions",
+            "-h",
+            host,
+            "-p",
+            str(port),
+        ],
         env=environment,
         start_new_session=True,
     )
@@ -92,7 +105,9 @@ def curate(keys: tuple[str, ...]) -> None:
         failed = [k for k, ok in curate_keys(instance, keys).items() if not ok]
         rebuilt = rebuild(instance)
     if failed or not rebuilt:
-        raise Problem("; ".join([f"{k} failed" for k in failed] + ([] if rebuilt else ["the corpus was not rebuilt"])))
+        raise Problem(
+            "; ".join([f"{k} failed" for k in failed] + ([] if rebuilt else ["the corpus was not rebuilt"]))
+        )
 
 
 @main.command()
@@ -128,7 +143,9 @@ def review() -> None:
 
 @review.command("export")
 @click.argument("key")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="CSV file to write.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="CSV file to write."
+)
 def export_queue(key: str, out: Path) -> None:
     """Write the open queue of KEY as a CSV file, with a column for the verdict."""
     from curation_dagster.core.registry.keys import parse_key
@@ -164,11 +181,11 @@ def record_verdicts(csv: Path, reviewer: str) -> None:
 @click.option("--withdraw", is_flag=True, help="Withdraw the approval instead.")
 def approve(subject: str, author: str, approver: str, comment: str | None, withdraw: bool) -> None:
     """Approve SUBJECT: the files of an archive version (<archive>@<version>), or `criteria` for those in force."""
-    from curation_dagster.core.review.approvals import ApprovalError
+    from curation_dagster.core.review.approvals import ApprovalError, Decision
     from curation_dagster.runs import approve_archive_version, approve_criteria
 
     workspace = open_workspace()
-    decision = "withdrawn" if withdraw else "approved"
+    decision: Decision = "withdrawn" if withdraw else "approved"
     try:
         if subject == "criteria":
             approve_criteria(workspace, author, approver, comment, decision)

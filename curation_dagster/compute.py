@@ -101,7 +101,11 @@ def map_files(
             now = time.monotonic()
             for worker in list(crew):
                 if worker.todo and now - worker.since > timeout_s and not worker.connection.poll():
-                    yield worker.todo.popleft(), None, Failure("timed_out", f"no answer within {timeout_s:g} seconds")
+                    yield (
+                        worker.todo.popleft(),
+                        None,
+                        Failure("timed_out", f"no answer within {timeout_s:g} seconds"),
+                    )
                     crew[crew.index(worker)] = _replace(worker, function, memory_mb, pending, items)
     finally:
         for worker in crew:

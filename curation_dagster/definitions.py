@@ -47,6 +47,6 @@ defs = dg.Definitions(
     ],
     jobs=JOBS,
     sensors=SENSORS,
-    resources={"curation": Curation()},
+    resources={"curation": Curation(home=None, criteria=None)},
     executor=dg.in_process_executor,
 )

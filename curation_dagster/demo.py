@@ -44,14 +44,16 @@ def run_demo(home: Path, images: int, keep: bool) -> None:
     workspace = Workspace(settings)
     with instance_of(home) as instance:
         step(2, "curate each archive version: staged, measured, judged, de-identified, harmonized, grouped")
-        outcome = {}
+        outcome: dict[str, bool] = {}
         for number, key in enumerate(keys, start=1):
             began = time.monotonic()
             outcome |= curate_keys(instance, [key], "ERROR")
             _progress(workspace, key, number, len(keys), time.monotonic() - began, outcome[key])
         failed = [k for k, ok in outcome.items() if not ok]
         step(3, f"people: sample verdicts and approvals, recorded under the name {ACTOR!r}")
-        approve_criteria(workspace, author="samples", approver=ACTOR, comment="criteria as shipped, for the demo")
+        approve_criteria(
+            workspace, author="samples", approver=ACTOR, comment="criteria as shipped, for the demo"
+        )
         for key in [k for k in keys if k not in failed]:
             count = judge_everything(workspace, key)
             approve_archive_version(workspace, key, author="samples", approver=ACTOR, comment="synthetic")
@@ -60,7 +62,9 @@ def run_demo(home: Path, images: int, keep: bool) -> None:
         rebuilt = rebuild(instance, "ERROR")
     tell(workspace, written, time.monotonic() - started)
     if failed or not rebuilt:
-        raise click.ClickException(f"failed: {', '.join(failed) or 'the rebuild of the corpus'}; the log above says why")
+        raise click.ClickException(
+            f"failed: {', '.join(failed) or 'the rebuild of the corpus'}; the log above says why"
+        )
 
 
 def judge_everything(workspace: Workspace, key: str) -> int:
@@ -94,7 +98,7 @@ def tell(workspace: Workspace, written: object, seconds: float) -> None:
 
     summary = summarize(workspace.lake, workspace.criteria)
     click.echo("\nWhat entered, and what became of it\n")
-    rows = [
+    rows: list[tuple[object, ...]] = [
         (f"{a['archive']}@{a['version']}", "yes" if a["admitted"] else "no", a["images_in"], a["images_kept"],
          a["images_excluded"], a["images_quarantined"])
         for a in summary.archives
@@ -130,9 +134,13 @@ def _progress(workspace: Workspace, key: str, number: int, total: int, seconds: 
 
     stages = {s["stage"]: s for s in workspace.part("stages", parse_key(key)).to_pylist()}
     counts = ", ".join(
-        f"{s} {stages[s]['kept']}/{stages[s]['rows_in']}" for s in ("records", "quality", "deidentified", "harmonized", "duplicates_within") if s in stages
+        f"{s} {stages[s]['kept']}/{stages[s]['rows_in']}"
+        for s in ("records", "quality", "deidentified", "harmonized", "duplicates_within")
+        if s in stages
     )
-    click.echo(f"    {number} of {total}  {key}  {'done' if ok else 'FAILED'} in {seconds:.1f} s   kept: {counts}")
+    click.echo(
+        f"    {number} of {total}  {key}  {'done' if ok else 'FAILED'} in {seconds:.1f} s   kept: {counts}"
+    )
 
 
 def _empty(home: Path, keep: bool) -> None:
@@ -140,7 +148,9 @@ def _empty(home: Path, keep: bool) -> None:
     mark = home / _MARK
     if home.exists() and any(home.iterdir()) and not keep:
         if not mark.exists():
-            raise click.ClickException(f"{home} holds something that no demo has made; move it away, or set CURATION_HOME")
+            raise click.ClickException(
+                f"{home} holds something that no demo has made; move it away, or set CURATION_HOME"
+            )
         for path in home.rglob("*"):
             if path.is_dir() and not path.is_symlink():
                 path.chmod(0o700)

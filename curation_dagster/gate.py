@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from curation_dagster.checks.catalogue import blocking_checks
-from curation_dagster.core.admission import Admission, current_versions, failed_checks, open_samples, stale_stages
+from curation_dagster.core.admission import (
+    Admission,
+    current_versions,
+    failed_checks,
+    open_samples,
+    stale_stages,
+)
 from curation_dagster.core.imaging.measure import measured_by
 from curation_dagster.core.registry.keys import ArchiveVersionKey
 from curation_dagster.core.registry.loading import RegistryError
@@ -46,13 +52,17 @@ def admission_of(workspace: Workspace, key: ArchiveVersionKey) -> Admission:
         reasons.append(f"the descriptor does not stand: {error}")
     stages = workspace.part("stages", key).to_pylist()
     reasons += stale_stages(stages, ARCHIVE_STAGES, current)
-    reasons += failed_checks(stages, workspace.part("check_results", key).to_pylist(), blocking_checks(ARCHIVE_STAGES))
+    reasons += failed_checks(
+        stages, workspace.part("check_results", key).to_pylist(), blocking_checks(ARCHIVE_STAGES)
+    )
     sampled = [c.id for c in workspace.criteria.criteria if c.review == "sample"]
     reasons += open_samples(workspace.part("review_queue", key), workspace.part("reviews", key), sampled)
     approvals = workspace.lake.read("approvals")
     staged = next((s["fingerprint"] for s in stages if s["stage"] == "staged"), "")
     if current_approval(approvals, "archive_version", str(key), staged) is None:
-        reasons.append("nobody approved these files: `curation-dagster approve` after reading the technical file")
+        reasons.append(
+            "nobody approved these files: `curation-dagster approve` after reading the technical file"
+        )
     if current_approval(approvals, "criteria", workspace.criteria.name, workspace.criteria.digest) is None:
         reasons.append(f"nobody approved the criteria {workspace.criteria.name} {workspace.criteria.version}")
     return Admission(key, tuple(reasons))

@@ -15,7 +15,16 @@ from curation_dagster.core.registry.keys import ArchiveVersionKey
 from curation_dagster.views import measured_images, thumbnails
 from curation_dagster.workspace import Workspace
 
-_HASHES = ["decode_state", "stream_sha256", "pixel_sha256", "phash256", "hash_is_degenerate", "width", "height", "sharpest_tile_512"]
+_HASHES = [
+    "decode_state",
+    "stream_sha256",
+    "pixel_sha256",
+    "phash256",
+    "hash_is_degenerate",
+    "width",
+    "height",
+    "sharpest_tile_512",
+]
 
 
 def group_images(
@@ -65,7 +74,9 @@ def _facts(
     images: pa.Table,
 ) -> pa.Table:
     """Return what the choice of a representative looks at, a row per image."""
-    harmonized = pa.concat_tables([workspace.part("harmonized", k, ["image_id", "confirmation", "icd11_code"]) for k in keys])
+    harmonized = pa.concat_tables(
+        [workspace.part("harmonized", k, ["image_id", "confirmation", "icd11_code"]) for k in keys]
+    )
     eligible = pa.concat_tables([_eligible(workspace, k, admitted) for k in keys])
     with workspace.lake.sql(images=images, harmonized=harmonized, eligible=eligible) as sql:
         return sql.sql(
@@ -86,6 +97,8 @@ def _eligible(
     if admitted is None:
         folded = fold(verdicts, pc.unique(verdicts["image_id"]))
         return folded.filter(pc.field("verdict") != "excluded").select(["image_id"])
-    settled = settle(verdicts, workspace.part("reviews", key), workspace.part("review_queue", key), workspace.criteria)
+    settled = settle(
+        verdicts, workspace.part("reviews", key), workspace.part("review_queue", key), workspace.criteria
+    )
     folded = fold(settled, pc.unique(settled["image_id"]))
     return folded.filter(pc.field("verdict") == "kept").select(["image_id"])

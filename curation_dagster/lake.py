@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import duckdb
 import pyarrow as pa
@@ -32,10 +32,10 @@ import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from curation_dagster.settings import Settings
 from curation_dagster.schemas import TABLES, Table
+from curation_dagster.settings import Settings
 
-Where = Mapping[str, Any] | pc.Expression | str | None
+Where: TypeAlias = Mapping[str, Any] | pc.Expression | str | None
 _ATTEMPTS = 12
 _WRITER = WriterProperties(compression="ZSTD", compression_level=3)
 
@@ -96,7 +96,9 @@ class Lake:
         names = list(columns) if columns is not None else list(declared.arrow_schema.names)
         unknown = [n for n in names if n not in declared.arrow_schema.names]
         if unknown:
-            raise LakeError(f"table {table} has no column {', '.join(unknown)}; it has {', '.join(declared.arrow_schema.names)}")
+            raise LakeError(
+                f"table {table} has no column {', '.join(unknown)}; it has {', '.join(declared.arrow_schema.names)}"
+            )
         dataset = self.dataset(table, version)
         schema = pa.schema([declared.arrow_schema.field(n) for n in names])
         if dataset is None:
@@ -111,7 +113,8 @@ class Lake:
         else:
             found = dataset.to_table(columns=present, filter=_expression(where))
         arrays = [
-            found[f.name].cast(f.type) if f.name in present else pa.nulls(found.num_rows, f.type) for f in schema
+            found[f.name].cast(f.type) if f.name in present else pa.nulls(found.num_rows, f.type)
+            for f in schema
         ]
         return pa.Table.from_arrays(arrays, schema=schema)
 
@@ -125,9 +128,13 @@ class Lake:
         except TableNotFoundError:
             if version is None:
                 return None
-            raise LakeError(f"table {table} at {self.path(table)} has no version {version}: it was never written") from None
+            raise LakeError(
+                f"table {table} at {self.path(table)} has no version {version}: it was never written"
+            ) from None
         except DeltaError as error:
-            raise LakeError(f"table {table} at {self.path(table)} has no readable version {version}: {error}") from error
+            raise LakeError(
+                f"table {table} at {self.path(table)} has no readable version {version}: {error}"
+            ) from error
         return delta.to_pyarrow_dataset()
 
     @contextlib.contextmanager
@@ -175,11 +182,15 @@ class Lake:
         if part is not None:
             stray = [k for k in part if k not in declared.partition_by]
             if stray:
-                raise LakeError(f"table {table} is not partitioned by {', '.join(stray)}, but by {declared.partition_by}")
+                raise LakeError(
+                    f"table {table} is not partitioned by {', '.join(stray)}, but by {declared.partition_by}"
+                )
             for column, value in part.items():
                 others = [v for v in pc.unique(data[column]).to_pylist() if v != value]
                 if others:
-                    raise LakeError(f"table {table}: rows of {column} {others[0]!r} can't replace the part {column} {value!r}")
+                    raise LakeError(
+                        f"table {table}: rows of {column} {others[0]!r} can't replace the part {column} {value!r}"
+                    )
             predicate = " AND ".join(f"{k} = '{v.replace(chr(39), chr(39) * 2)}'" for k, v in part.items())
         return self._commit(
             declared,

@@ -102,7 +102,9 @@ def run_pass(
     finished = {k for path in _chunk_files(chunks) for k in _keys(path, work.key)} & wanted
     remaining = [item for item in items if work.key_of(item) not in finished]
     if finished:
-        log(f"{work.table}: {len(finished)} of {len(items)} files were done by an earlier run; {len(remaining)} remain")
+        log(
+            f"{work.table}: {len(finished)} of {len(items)} files were done by an earlier run; {len(remaining)} remain"
+        )
     failures = 0
     second_try = []
     writer = _ChunkWriter(chunks, work.table)
@@ -119,7 +121,9 @@ def run_pass(
             last_report = now
             rate = number / max(now - started, 1e-9)
             left = (len(remaining) - number) / rate
-            log(f"{work.table}: {number} of {len(remaining)} files, {rate:.1f} a second, about {left:.0f} s left")
+            log(
+                f"{work.table}: {number} of {len(remaining)} files, {rate:.1f} a second, about {left:.0f} s left"
+            )
     # a busy machine can time a good file out or starve it of memory; alone, with all the time, it gets another try
     for index, row, failure in map_files(work.function, second_try, workers=1, timeout_s=2 * timeout_s):
         if failure is not None:
@@ -170,7 +174,11 @@ def _batches(paths: Iterable[Path], work: Pass, wanted: set[str]) -> Iterator[pa
     batch: list[pa.Table] = []
     for path in paths:
         rows = pq.read_table(path)
-        fresh = [i for i, k in enumerate(rows[work.key].to_pylist()) if k in wanted and not (k in seen or seen.add(k))]  # type: ignore[func-returns-value]
+        fresh = []
+        for index, key in enumerate(rows[work.key].to_pylist()):
+            if key in wanted and key not in seen:
+                seen.add(key)
+                fresh.append(index)
         batch.append(rows.take(fresh))
         if sum(t.num_rows for t in batch) >= COMMIT_ROWS:
             yield pa.concat_tables(batch)

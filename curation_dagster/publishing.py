@@ -37,7 +37,9 @@ def admit(workspace: Workspace) -> list[Gated]:
     """Ask the gate about every archive version that was ever staged, finished or not."""
     in_view = versions_in_view(workspace)
     complete = archive_versions(workspace)
-    staged = workspace.lake.read("stages", columns=["archive", "version"], where={"stage": "staged"}).to_pylist()
+    staged = workspace.lake.read(
+        "stages", columns=["archive", "version"], where={"stage": "staged"}
+    ).to_pylist()
     gated = []
     for key in sorted(ArchiveVersionKey(r["archive"], r["version"]) for r in staged):
         admission = admission_of(workspace, key)
@@ -69,9 +71,14 @@ def publish_missing(
         i
         for i in items
         if (i.image_id, i.item.sha256) not in known
-        or (known[i.image_id, i.item.sha256]["file"] and not (workspace.settings.corpus / known[i.image_id, i.item.sha256]["file"]).exists())
+        or (
+            known[i.image_id, i.item.sha256]["file"]
+            and not (workspace.settings.corpus / known[i.image_id, i.item.sha256]["file"]).exists()
+        )
     ]
-    log(f"corpus: {len(items)} images pass, {len(items) - len(missing)} are published, {len(missing)} to write")
+    log(
+        f"corpus: {len(items)} images pass, {len(items) - len(missing)} are published, {len(missing)} to write"
+    )
     run_pass(
         Pass("published", publish, "image_id", lambda i: i.image_id, row_of_failure, written_by()),
         missing,
@@ -152,7 +159,9 @@ def _items(workspace: Workspace, gated: Gated) -> list[PublishItem]:
             "SELECT image_id, files.* FROM passing JOIN images USING (image_id) JOIN files USING (path) ORDER BY image_id"
         ).to_arrow_table()
     root = str(workspace.settings.corpus)
-    return [PublishItem(r["image_id"], item_of(r, workspace.settings.staging), root) for r in rows.to_pylist()]
+    return [
+        PublishItem(r["image_id"], item_of(r, workspace.settings.staging), root) for r in rows.to_pylist()
+    ]
 
 
 def _published(workspace: Workspace) -> dict[tuple[str, str], dict[str, Any]]:

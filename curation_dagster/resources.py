@@ -12,8 +12,12 @@ from curation_dagster.workspace import Workspace
 class Curation(dg.ConfigurableResource):
     """An installation. Without settings here, the environment says where it is (``CURATION_HOME`` and others)."""
 
-    home: str | None = Field(None, description="Folder below which everything is written; CURATION_HOME without it.")
-    criteria: str | None = Field(None, description="Name or path of the criteria file; CURATION_CRITERIA without it.")
+    home: str | None = Field(
+        None, description="Folder below which everything is written; CURATION_HOME without it."
+    )
+    criteria: str | None = Field(
+        None, description="Name or path of the criteria file; CURATION_CRITERIA without it."
+    )
 
     def open(self) -> Workspace:
         """Return the installation as it is now: descriptors and criteria are read anew in every run."""

@@ -8,8 +8,7 @@ import dagster as dg
 import pyarrow as pa
 
 from curation_dagster.core.registry.keys import parse_key
-from curation_dagster.core.review.approvals import approve
-from curation_dagster.schemas import TABLES
+from curation_dagster.core.review.approvals import Decision, approve
 from curation_dagster.workspace import Workspace
 
 
@@ -41,7 +40,12 @@ def quiet(level: str) -> dict[str, object]:
 
 
 def approve_archive_version(
-    workspace: Workspace, key: str, author: str, approver: str, comment: str | None, decision: str = "approved"
+    workspace: Workspace,
+    key: str,
+    author: str,
+    approver: str,
+    comment: str | None,
+    decision: Decision = "approved",
 ) -> None:
     """Record the approval of an archive version's staged files.
 
@@ -57,13 +61,12 @@ def approve_archive_version(
 
 
 def approve_criteria(
-    workspace: Workspace, author: str, approver: str, comment: str | None, decision: str = "approved"
+    workspace: Workspace, author: str, approver: str, comment: str | None, decision: Decision = "approved"
 ) -> None:
     """Record the approval of the criteria file in force."""
     c = workspace.criteria
     _append(workspace, approve("criteria", c.name, c.digest, author, approver, comment, decision=decision))
 
 
-def _append(workspace: Workspace, row: dict[str, object] | pa.Table) -> None:
-    rows = row if isinstance(row, pa.Table) else TABLES["approvals"].conform([row])
-    workspace.lake.append("approvals", rows)
+def _append(workspace: Workspace, row: pa.Table) -> None:
+    workspace.lake.append("approvals", row)

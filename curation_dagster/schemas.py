@@ -202,7 +202,9 @@ class Table:
     def problems(self, data: pa.Table) -> list[str]:
         """Return what in ``data`` breaks the declaration, a sentence each; empty if nothing does."""
         scalar = [c.name for c in self.columns if not _nested(c.type)]
-        frame = data.select([n for n in scalar if n in data.column_names]).to_pandas(types_mapper=pd.ArrowDtype)
+        frame = data.select([n for n in scalar if n in data.column_names]).to_pandas(
+            types_mapper=pd.ArrowDtype
+        )
         schema = self.pandera_schema.remove_columns([c.name for c in self.columns if _nested(c.type)])
         try:
             schema.validate(frame, lazy=True)
@@ -211,7 +213,9 @@ class Table:
             found = []
             for (column, check), group in cases.groupby(["column", "check"], dropna=False, sort=True):
                 examples = ", ".join(str(v) for v in group["failure_case"].head(3))
-                found.append(f"{self.name}.{column}: {check} fails for {len(group)} values, such as {examples}")
+                found.append(
+                    f"{self.name}.{column}: {check} fails for {len(group)} values, such as {examples}"
+                )
             return found
         return []
 
@@ -249,7 +253,9 @@ def _column_bytes(values: pa.ChunkedArray) -> bytes:
         array = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], values.type)
         lengths = pc.fill_null(pc.binary_length(array), 0).to_numpy(zero_copy_only=False)
         kind = pa.binary() if pa.types.is_binary(values.type) else pa.string()
-        joined = b"".join(v.encode() if isinstance(v, str) else v for v in array.cast(kind).drop_null().to_pylist())
+        joined = b"".join(
+            v.encode() if isinstance(v, str) else v for v in array.cast(kind).drop_null().to_pylist()
+        )
         return mask.tobytes() + lengths.astype("<i4").tobytes() + joined
     zero = pa.scalar(False if pa.types.is_boolean(values.type) else 0, values.type)
     filled = pc.fill_null(values, zero).to_numpy()
@@ -262,10 +268,23 @@ def _c(name: str, kind: pa.DataType, description: str, **rest: Any) -> Column:
 
 # -- columns that several tables share -------------------------------------------------------------
 
-_ARCHIVE = _c("archive", ID, "Identifier of the archive, as in its descriptor.", nullable=False, matches=r"^([a-z0-9_]+|\*)$")
+_ARCHIVE = _c(
+    "archive",
+    ID,
+    "Identifier of the archive, as in its descriptor.",
+    nullable=False,
+    matches=r"^([a-z0-9_]+|\*)$",
+)
 _VERSION = _c("version", TEXT, "Version of the archive, as the publisher names it.", nullable=False)
-_IMAGE_ID = _c("image_id", ID, "UUIDv5 of archive, source id and content; survives re-runs and new versions.", nullable=False)
-_SHA256 = _c("sha256", ID, "SHA-256 of the source file; null where a record has no file.", matches=r"^[0-9a-f]{64}$")
+_IMAGE_ID = _c(
+    "image_id",
+    ID,
+    "UUIDv5 of archive, source id and content; survives re-runs and new versions.",
+    nullable=False,
+)
+_SHA256 = _c(
+    "sha256", ID, "SHA-256 of the source file; null where a record has no file.", matches=r"^[0-9a-f]{64}$"
+)
 _RUN = _c("run_id", ID, "Dagster run that wrote the row.", volatile=True)
 _VERDICT = (
     _c("verdict", TEXT, "What this stage says of the image.", nullable=False, isin=VERDICTS),
@@ -297,16 +316,42 @@ _GROUP = (
     _SHA256,
     _c("group_id", ID, "UUIDv5 of the group's members; null for an image that has no duplicate."),
     _c("group_size", pa.int32(), "Members of the group; 1 without duplicates.", nullable=False, ge=1),
-    _c("is_representative", pa.bool_(), "True for the one image that stands for the group, and for single images.", nullable=False),
+    _c(
+        "is_representative",
+        pa.bool_(),
+        "True for the one image that stands for the group, and for single images.",
+        nullable=False,
+    ),
     _c("representative_id", ID, "image_id of the representative.", nullable=False),
-    _c("relation", TEXT, "How the image relates to the group.", nullable=False,
-       isin=("single", "representative", "same_file", "same_pixels", "near", "uncertain", "unreadable")),
-    _c("distance", pa.int32(), "Hamming distance of the 256-bit perceptual hashes to the image in `linked_to`.", unit="bit", ge=0, le=256),
+    _c(
+        "relation",
+        TEXT,
+        "How the image relates to the group.",
+        nullable=False,
+        isin=("single", "representative", "same_file", "same_pixels", "near", "uncertain", "unreadable"),
+    ),
+    _c(
+        "distance",
+        pa.int32(),
+        "Hamming distance of the 256-bit perceptual hashes to the image in `linked_to`.",
+        unit="bit",
+        ge=0,
+        le=256,
+    ),
     _c("linked_to", ID, "image_id of the member that this image was linked to."),
     _c("evidence", TEXT, "What verified the link: hash, keypoints, correlation, with their figures."),
-    _c("uncertain_with", TEXTS, "image_ids that may be duplicates of this image, or of a member that it stands for; a person settles."),
+    _c(
+        "uncertain_with",
+        TEXTS,
+        "image_ids that may be duplicates of this image, or of a member that it stands for; a person settles.",
+    ),
     _c("reason", TEXT, "Why the representative was chosen: the first rule that told the members apart."),
-    _c("label_conflict", pa.bool_(), "True where members carry diagnoses that exclude each other.", nullable=False),
+    _c(
+        "label_conflict",
+        pa.bool_(),
+        "True where members carry diagnoses that exclude each other.",
+        nullable=False,
+    ),
     _c("labels", TEXTS, "The ICD-11 codes in the group, with their archives."),
 )
 
@@ -319,15 +364,36 @@ FILES = Table(
     (
         _ARCHIVE,
         _VERSION,
-        _c("path", TEXT, "Path inside the archive; `outer.zip!/inner.png` for a member of a container.", nullable=False),
-        _c("role", TEXT, "What the descriptor says the file is.", nullable=False,
-           isin=("image", "metadata", "container", "ignored", "other")),
+        _c(
+            "path",
+            TEXT,
+            "Path inside the archive; `outer.zip!/inner.png` for a member of a container.",
+            nullable=False,
+        ),
+        _c(
+            "role",
+            TEXT,
+            "What the descriptor says the file is.",
+            nullable=False,
+            isin=("image", "metadata", "container", "ignored", "other"),
+        ),
         _c("container", TEXT, "Path of the container below staging, for members that are read in place."),
         _c("member", TEXT, "Name inside the container."),
         _c("bytes", pa.int64(), "Size.", unit="byte", nullable=False, ge=0),
         _c("sha256", ID, "SHA-256 of the content.", nullable=False, matches=r"^[0-9a-f]{64}$"),
-        _c("media_type", TEXT, "By content, not by name; `application/octet-stream` if unknown.", nullable=False),
-        _c("checksum_state", TEXT, "Against the publisher's checksum.", nullable=False, isin=("verified", "mismatch", "unpublished")),
+        _c(
+            "media_type",
+            TEXT,
+            "By content, not by name; `application/octet-stream` if unknown.",
+            nullable=False,
+        ),
+        _c(
+            "checksum_state",
+            TEXT,
+            "Against the publisher's checksum.",
+            nullable=False,
+            isin=("verified", "mismatch", "unpublished"),
+        ),
         _c("retrieved_at", TIME, "When the file was staged.", nullable=False, volatile=True),
         _c("source_url", TEXT, "Where it was retrieved, as far as the descriptor says."),
     ),
@@ -342,12 +408,22 @@ RECORDS = Table(
         _IMAGE_ID,
         _ARCHIVE,
         _VERSION,
-        _c("source_id", TEXT, "The publisher's identifier of the image. Never leaves the intake tables.", nullable=False),
+        _c(
+            "source_id",
+            TEXT,
+            "The publisher's identifier of the image. Never leaves the intake tables.",
+            nullable=False,
+        ),
         _c("path", TEXT, "Path in `files`; null for a record without a file."),
         _SHA256,
         _c("join_state", TEXT, "How record and file met.", nullable=False, isin=JOIN_STATES),
         _c("record_table", TEXT, "Metadata file of the row; null for a file without a record."),
-        _c("record_row", pa.int64(), "Number of the row in the metadata file, 1 for the first below the header.", ge=1),
+        _c(
+            "record_row",
+            pa.int64(),
+            "Number of the row in the metadata file, 1 for the first below the header.",
+            ge=1,
+        ),
         _c("modality", TEXT, "Modality that the descriptor gives to the record.", isin=MODALITIES),
         _c("source_values", TEXT, "The record as a JSON object of column to verbatim text."),
         _c("detail", TEXT, "What does not fit, in words."),
@@ -363,7 +439,12 @@ MEASUREMENTS = Table(
     ("sha256", "measured_by"),
     (
         _c("sha256", ID, "SHA-256 of the file.", nullable=False, matches=r"^[0-9a-f]{64}$"),
-        _c("measured_by", ID, "Version of the measuring code: digest of its source and of its decoders' versions.", nullable=False),
+        _c(
+            "measured_by",
+            ID,
+            "Version of the measuring code: digest of its source and of its decoders' versions.",
+            nullable=False,
+        ),
         _c("bytes", pa.int64(), "Size of the file.", unit="byte", ge=0),
         _c("decode_state", TEXT, "Integrity.", nullable=False, isin=DECODE_STATES, clause="quality"),
         _c("decode_detail", TEXT, "What the decoder said."),
@@ -380,19 +461,49 @@ MEASUREMENTS = Table(
         _c("orientation", pa.int16(), "EXIF orientation, 1 if none.", ge=1, le=8),
         _c("is_lossless", pa.bool_(), "True where the stored compression loses nothing."),
         _c("has_alpha", pa.bool_(), "True where an alpha channel or transparent colour is stored."),
-        _c("icc_profile", TEXT, "Kind of the colour profile (sRGB, Display P3, Adobe RGB, grey, other); null if none."),
+        _c(
+            "icc_profile",
+            TEXT,
+            "Kind of the colour profile (sRGB, Display P3, Adobe RGB, grey, other); null if none.",
+        ),
         _c("jpeg_quality", pa.int16(), "IJG quality estimated from the quantization tables.", ge=0, le=100),
         _c("jpeg_subsampling", TEXT, "Chroma subsampling: 444, 422, 420, 440, 411, gray."),
         _c("jpeg_progressive", pa.bool_(), "True for a progressive JPEG."),
         _c("bits_per_pixel", pa.float32(), "Bytes times 8 over pixels.", unit="bit/px"),
         _c("trailing_bytes", pa.int64(), "Bytes after the end of the image.", unit="byte", ge=0),
         # sharpness, at min(512, native) and 256 px on the long side, never upscaled
-        _c("laplacian_variance_512", pa.float32(), "Variance of the Laplacian of luma at up to 512 px.", unit="level²"),
-        _c("laplacian_variance_256", pa.float32(), "Variance of the Laplacian of luma at up to 256 px.", unit="level²"),
-        _c("reblur_512", pa.float32(), "Perceptual blur after Crete et al. 2007 at up to 512 px; 0 sharp, 1 blurred.", ge=0, le=1),
+        _c(
+            "laplacian_variance_512",
+            pa.float32(),
+            "Variance of the Laplacian of luma at up to 512 px.",
+            unit="level²",
+        ),
+        _c(
+            "laplacian_variance_256",
+            pa.float32(),
+            "Variance of the Laplacian of luma at up to 256 px.",
+            unit="level²",
+        ),
+        _c(
+            "reblur_512",
+            pa.float32(),
+            "Perceptual blur after Crete et al. 2007 at up to 512 px; 0 sharp, 1 blurred.",
+            ge=0,
+            le=1,
+        ),
         _c("reblur_256", pa.float32(), "The same at up to 256 px.", ge=0, le=1),
-        _c("sharpest_tile_512", pa.float32(), "90th percentile of the Laplacian variance over 8x8 tiles at up to 512 px.", unit="level²"),
-        _c("blur_anisotropy", pa.float32(), "Ratio of the larger to the smaller directional re-blur; high with motion blur.", ge=1),
+        _c(
+            "sharpest_tile_512",
+            pa.float32(),
+            "90th percentile of the Laplacian variance over 8x8 tiles at up to 512 px.",
+            unit="level²",
+        ),
+        _c(
+            "blur_anisotropy",
+            pa.float32(),
+            "Ratio of the larger to the smaller directional re-blur; high with motion blur.",
+            ge=1,
+        ),
         _c("noise_sigma", pa.float32(), "Noise after Immerkær 1996 at up to 512 px.", unit="level"),
         # light
         _c("luma_p01", pa.float32(), "1st percentile of luma.", unit="level", ge=0, le=255),
@@ -405,23 +516,56 @@ MEASUREMENTS = Table(
         _c("bright_share", pa.float32(), "Share of pixels with luma from 250.", ge=0, le=1),
         _c("luma_entropy", pa.float32(), "Entropy of the luma histogram.", unit="bit", ge=0, le=8),
         _c("saturation_mean", pa.float32(), "Mean HSV saturation.", ge=0, le=1),
-        _c("skin_share", pa.float32(), "Share of pixels inside the declared YCrCb skin range; information only.", ge=0, le=1),
+        _c(
+            "skin_share",
+            pa.float32(),
+            "Share of pixels inside the declared YCrCb skin range; information only.",
+            ge=0,
+            le=1,
+        ),
         # artifacts
         _c("hair_share", pa.float32(), "Share of pixels on dark thin strands at 256 px.", ge=0, le=1),
         _c("hair_strands", pa.int32(), "Long slender strands at 256 px, by the declared lengths.", ge=0),
-        _c("vignette_share", pa.float32(), "Share of pixels in dark components that touch a corner at 64 px.", ge=0, le=1),
+        _c(
+            "vignette_share",
+            pa.float32(),
+            "Share of pixels in dark components that touch a corner at 64 px.",
+            ge=0,
+            le=1,
+        ),
         _c("ink_share", pa.float32(), "Share of pixels in the hue of surgical ink.", ge=0, le=1),
-        _c("ruler_score", pa.float32(), "Strength of periodic ticks along an edge; information and review only.", ge=0),
+        _c(
+            "ruler_score",
+            pa.float32(),
+            "Strength of periodic ticks along an edge; information and review only.",
+            ge=0,
+        ),
         # identity of pixels
-        _c("stream_sha256", ID, "SHA-256 of the image data without metadata: JPEG and PNG segments that carry pixels."),
-        _c("pixel_sha256", ID, "Digest of size and decoded, oriented 8-bit RGB pixels: SHA-256 over position-wise sums of all of them."),
+        _c(
+            "stream_sha256",
+            ID,
+            "SHA-256 of the image data without metadata: JPEG and PNG segments that carry pixels.",
+        ),
+        _c(
+            "pixel_sha256",
+            ID,
+            "Digest of size and decoded, oriented 8-bit RGB pixels: SHA-256 over position-wise sums of all of them.",
+        ),
         _c("phash", ID, "64-bit perceptual hash, hexadecimal, in the layout of imagehash.phash."),
         _c("phash256", pa.binary(), "256-bit DCT hash of the 64x64 grey image, 32 bytes."),
-        _c("hash_is_degenerate", pa.bool_(), "True where the picture has too little structure for a hash to mean anything."),
+        _c(
+            "hash_is_degenerate",
+            pa.bool_(),
+            "True where the picture has too little structure for a hash to mean anything.",
+        ),
         _c("thumbnail_64", pa.binary(), "64x64 grey thumbnail, 4096 bytes row by row, oriented."),
         _c("thumbnail_256", pa.binary(), "Grey thumbnail, at most 256 px, oriented, JPEG."),
         # hidden metadata, by kind and never by value
-        _c("hidden_kinds", TEXTS, "Kinds of hidden metadata in the file, from the vocabulary hidden_metadata.csv."),
+        _c(
+            "hidden_kinds",
+            TEXTS,
+            "Kinds of hidden metadata in the file, from the vocabulary hidden_metadata.csv.",
+        ),
         _c("hidden_bytes", pa.int64(), "Bytes of hidden metadata.", unit="byte", ge=0),
         _c("faces", pa.int32(), "Faces found; null while no detector has run.", ge=0),
         _c("text_regions", pa.int32(), "Regions of text found; null while no detector has run.", ge=0),
@@ -470,9 +614,21 @@ _UNIFIED = (
     _c("icd11_title", TEXT, "Title of the code, verbatim from WHO."),
     _c("icd11_release", TEXT, "Release of ICD-11 MMS."),
     _c("diagnosis_source_label", TEXT, "The publisher's label."),
-    _c("diagnosis_relation", TEXT, "exact; broader: the code is wider than the label; narrower: it covers part of it.", isin=RELATIONS),
+    _c(
+        "diagnosis_relation",
+        TEXT,
+        "exact; broader: the code is wider than the label; narrower: it covers part of it.",
+        isin=RELATIONS,
+    ),
     _c("confirmation", TEXT, "How the diagnosis was confirmed.", isin=CONFIRMATIONS, clause="diagnosis"),
-    _c("age_years", pa.float32(), "Age where the source gives one year or the centre of a band; up to 89.", unit="year", ge=0, le=89),
+    _c(
+        "age_years",
+        pa.float32(),
+        "Age where the source gives one year or the centre of a band; up to 89.",
+        unit="year",
+        ge=0,
+        le=89,
+    ),
     _c("age_low", pa.float32(), "Lower end of the age band.", unit="year", ge=0, le=120),
     _c("age_high", pa.float32(), "Upper end of the age band; null if open.", unit="year", ge=0, le=120),
     _c("sex", TEXT, "As recorded.", isin=("female", "male", "other")),
@@ -506,8 +662,14 @@ HARMONIZED = Table(
         _c("diagnosis_granularity", TEXT, "disease, subtype, group or composite."),
         _c("diagnosis_confidence", TEXT, "Confidence of the mapping: high, medium, low."),
         _c("anatomy_scope", TEXT, "Whether the site is skin: in, out, review.", isin=("in", "out", "review")),
-        _c("lesion_labels", pa.int32(), "Distinct diagnoses of the same lesion in the archive version.", ge=0),
-        _c("image_manipulation", TEXT, "Manipulation that the publisher declares, such as altered or synthetic."),
+        _c(
+            "lesion_labels", pa.int32(), "Distinct diagnoses of the same lesion in the archive version.", ge=0
+        ),
+        _c(
+            "image_manipulation",
+            TEXT,
+            "Manipulation that the publisher declares, such as altered or synthetic.",
+        ),
         _c("licence", TEXT, "SPDX id or named licence that holds for this image."),
         _c("permits_commercial", pa.bool_(), "Null where unclear.", clause="licence"),
         _c("permits_modification", pa.bool_(), "Null where unclear.", clause="licence"),
@@ -576,14 +738,23 @@ PUBLISHED = Table(
         _IMAGE_ID,
         _c("source_sha256", ID, "SHA-256 of the source file.", nullable=False),
         _c("written_by", ID, "Version of the writing code.", nullable=False),
-        _c("state", TEXT, "written; not_clean: the re-scan found something and the file was removed; failed.", nullable=False,
-           isin=("written", "not_clean", "failed")),
+        _c(
+            "state",
+            TEXT,
+            "written; not_clean: the re-scan found something and the file was removed; failed.",
+            nullable=False,
+            isin=("written", "not_clean", "failed"),
+        ),
         _c("file", TEXT, "Path below the corpus folder."),
         _c("sha256", ID, "SHA-256 of the written file."),
         _c("bytes", pa.int64(), "Size of the written file.", unit="byte", ge=0),
         _c("width", pa.int32(), "Width.", unit="px", ge=1),
         _c("height", pa.int32(), "Height.", unit="px", ge=1),
-        _c("transformations", TEXTS, "What was done to the pixels: oriented, icc_to_srgb, to_8_bit, alpha_flattened, re_encoded."),
+        _c(
+            "transformations",
+            TEXTS,
+            "What was done to the pixels: oriented, icc_to_srgb, to_8_bit, alpha_flattened, re_encoded.",
+        ),
         _c("rescan_findings", TEXTS, "Kinds of hidden metadata that the re-scan found in the written bytes."),
         _c("detail", TEXT, "What went wrong, if anything did."),
     ),
@@ -601,7 +772,13 @@ ADMISSIONS = Table(
         _c("images_in", pa.int64(), "Rows that entered.", nullable=False, ge=0),
         _c("images_kept", pa.int64(), "Images in the corpus.", nullable=False, ge=0),
         _c("images_excluded", pa.int64(), "Images that fail a criterion.", nullable=False, ge=0),
-        _c("images_quarantined", pa.int64(), "Images that wait for a person, or for their archive version's admission.", nullable=False, ge=0),
+        _c(
+            "images_quarantined",
+            pa.int64(),
+            "Images that wait for a person, or for their archive version's admission.",
+            nullable=False,
+            ge=0,
+        ),
         _c("criteria_digest", ID, "SHA-256 of the criteria file.", nullable=False),
         _RUN,
     ),
@@ -639,7 +816,12 @@ CHECK_RESULTS = Table(
         _c("stage", TEXT, "Asset that was checked.", nullable=False, isin=STAGES),
         _c("check_name", TEXT, "The check, a sentence.", nullable=False),
         _c("passed", pa.bool_(), "Outcome.", nullable=False),
-        _c("blocking", pa.bool_(), "True where the corpus refuses an archive version that fails it.", nullable=False),
+        _c(
+            "blocking",
+            pa.bool_(),
+            "True where the corpus refuses an archive version that fails it.",
+            nullable=False,
+        ),
         _c("fingerprint", ID, "Fingerprint of the checked table.", nullable=False),
         _c("detail", TEXT, "What it found."),
         _c("evaluated_at", TIME, "When.", nullable=False, volatile=True),
@@ -657,7 +839,13 @@ REVIEW_QUEUE = Table(
         _VERSION,
         _IMAGE_ID,
         _c("criterion", ID, "What is to be judged.", nullable=False),
-        _c("purpose", TEXT, "sample: stands for the archive version; each: settles this image only.", nullable=False, isin=("sample", "each")),
+        _c(
+            "purpose",
+            TEXT,
+            "sample: stands for the archive version; each: settles this image only.",
+            nullable=False,
+            isin=("sample", "each"),
+        ),
         _c("rank", pa.int64(), "Order in which people see it.", nullable=False, ge=1),
         _c("criteria_digest", ID, "SHA-256 of the criteria file.", nullable=False),
         _RUN,
@@ -675,7 +863,13 @@ REVIEWS = Table(
         _VERSION,
         _IMAGE_ID,
         _c("criterion", ID, "What was judged.", nullable=False),
-        _c("outcome", TEXT, "pass: nothing wrong; fail: exclude the image.", nullable=False, isin=("pass", "fail")),
+        _c(
+            "outcome",
+            TEXT,
+            "pass: nothing wrong; fail: exclude the image.",
+            nullable=False,
+            isin=("pass", "fail"),
+        ),
         _c("reviewer", TEXT, "Who.", nullable=False),
         _c("comment", TEXT, "In the reviewer's words."),
         _c("reviewed_at", TIME, "When.", nullable=False, volatile=True),
@@ -690,7 +884,12 @@ APPROVALS = Table(
         _c("approval_id", ID, "UUID of the approval.", nullable=False, volatile=True),
         _c("subject_kind", TEXT, "What is approved.", nullable=False, isin=("archive_version", "criteria")),
         _c("subject", TEXT, "The partition key, or the name of the criteria.", nullable=False),
-        _c("digest", ID, "Fingerprint of the files, or SHA-256 of the criteria file, that the approval is for.", nullable=False),
+        _c(
+            "digest",
+            ID,
+            "Fingerprint of the files, or SHA-256 of the criteria file, that the approval is for.",
+            nullable=False,
+        ),
         _c("decision", TEXT, "approved, or withdrawn.", nullable=False, isin=("approved", "withdrawn")),
         _c("author", TEXT, "Who put it forward.", nullable=False),
         _c("approver", TEXT, "Who decided; another person than the author.", nullable=False),

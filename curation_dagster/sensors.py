@@ -31,7 +31,9 @@ def look_of(folder: Path) -> str:
 
 
 @dg.sensor(job=curate_archive_version, minimum_interval_seconds=30, default_status=STATUS)
-def new_deliveries(context: dg.SensorEvaluationContext, curation: Curation) -> dg.SensorResult | dg.SkipReason:
+def new_deliveries(
+    context: dg.SensorEvaluationContext, curation: Curation
+) -> dg.SensorResult | dg.SkipReason:
     """Curates a delivery once it lies still: a folder `<archive>@<version>` in the landing folder.
 
     A delivery counts as complete when two looks at it in a row are the same; a run is then requested once for each state
@@ -40,9 +42,14 @@ def new_deliveries(context: dg.SensorEvaluationContext, curation: Curation) -> d
     workspace = curation.open()
     seen: dict[str, str] = json.loads(context.cursor or "{}")
     looks: dict[str, str] = {}
-    requests, unknown = [], []
+    requests: list[dg.RunRequest] = []
+    unknown: list[str] = []
     landing = workspace.settings.landing
-    folders = sorted(p for p in landing.iterdir() if p.is_dir() and not p.name.startswith(".")) if landing.is_dir() else []
+    folders = (
+        sorted(p for p in landing.iterdir() if p.is_dir() and not p.name.startswith("."))
+        if landing.is_dir()
+        else []
+    )
     for folder in folders:
         try:
             workspace.resolve(folder.name)
@@ -67,13 +74,17 @@ def new_deliveries(context: dg.SensorEvaluationContext, curation: Curation) -> d
         return dg.SkipReason("; ".join(unknown) or f"nothing new in {landing}")
     return dg.SensorResult(
         run_requests=requests,
-        dynamic_partitions_requests=[ARCHIVE_VERSIONS.build_add_request([str(r.partition_key) for r in requests])],
+        dynamic_partitions_requests=[
+            ARCHIVE_VERSIONS.build_add_request([str(r.partition_key) for r in requests])
+        ],
         cursor=json.dumps(looks),
     )
 
 
 @dg.sensor(job=rebuild_corpus, minimum_interval_seconds=30, default_status=STATUS)
-def new_verdicts_of_people(context: dg.SensorEvaluationContext, curation: Curation) -> dg.RunRequest | dg.SkipReason:
+def new_verdicts_of_people(
+    context: dg.SensorEvaluationContext, curation: Curation
+) -> dg.RunRequest | dg.SkipReason:
     """Rebuilds ledger and corpus when reviewers' verdicts or approvals were added."""
     lake = curation.open().lake
     now = json.dumps({t: lake.version(t) for t in ("reviews", "approvals")})

@@ -66,9 +66,14 @@ def finish_with_criteria(
     """
     verdicts = evaluate(workspace.criteria, stage, facts, stamp(run_id))
     workspace.lake.replace(
-        "verdicts", verdicts, {"archive": key.archive, "version": key.version, "stage": stage}, {"run_id": run_id}
+        "verdicts",
+        verdicts,
+        {"archive": key.archive, "version": key.version, "stage": stage},
+        {"run_id": run_id},
     )
-    return finish(workspace, key, stage, with_verdicts(data, verdicts), rows_in, inputs, run_id, reasons_of(verdicts))
+    return finish(
+        workspace, key, stage, with_verdicts(data, verdicts), rows_in, inputs, run_id, reasons_of(verdicts)
+    )
 
 
 def finish(
@@ -116,7 +121,12 @@ def reasons_of(verdicts: pa.Table) -> dict[str, tuple[int, int]]:
 
 
 def not_applicable(
-    workspace: Workspace, key: ArchiveVersionKey, stage: str, image_ids: pa.ChunkedArray, why: str, run_id: str
+    workspace: Workspace,
+    key: ArchiveVersionKey,
+    stage: str,
+    image_ids: pa.ChunkedArray,
+    why: str,
+    run_id: str,
 ) -> pa.Table:
     """Return verdict rows that say of every image that the criteria of a stage don't apply to it, and why."""
     when = datetime.now(UTC)

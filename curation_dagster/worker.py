@@ -7,6 +7,7 @@ import resource
 import sys
 from functools import reduce
 from multiprocessing.connection import Connection
+from typing import Any
 
 from curation_dagster.compute import Failure
 
@@ -15,7 +16,7 @@ def main(descriptor: int, target: str, memory_mb: int) -> None:
     """Receive lists of ``(index, item)`` and send ``(index, value, failure)`` for each, until the caller is gone."""
     connection = Connection(descriptor)
     module, name = target.split(":")
-    function = reduce(getattr, name.split("."), importlib.import_module(module))
+    function: Any = reduce(getattr, name.split("."), importlib.import_module(module))
     limit = memory_mb * 1024 * 1024
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     while True:

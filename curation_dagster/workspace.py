@@ -70,18 +70,26 @@ class Workspace:
         StageMissing
             If the stage never finished for this archive version.
         """
-        rows = self.lake.read("stages", where={"archive": key.archive, "version": key.version, "stage": stage}).to_pylist()
+        rows = self.lake.read(
+            "stages", where={"archive": key.archive, "version": key.version, "stage": stage}
+        ).to_pylist()
         if not rows:
-            raise StageMissing(f"{stage} of {key} is not there yet: materialize {stage} for the partition {key} first")
+            raise StageMissing(
+                f"{stage} of {key} is not there yet: materialize {stage} for the partition {key} first"
+            )
         return rows[0]
 
     def inputs(self, key: ArchiveVersionKey, *stages: str, **others: str) -> dict[str, str]:
         """Return what a stage is made of: the fingerprints of the stages that it reads, and other digests."""
         return {s: self.stage(key, s)["fingerprint"] for s in stages} | others
 
-    def part(self, table: str, key: ArchiveVersionKey, columns: list[str] | None = None, **where: Any) -> pa.Table:
+    def part(
+        self, table: str, key: ArchiveVersionKey, columns: list[str] | None = None, **where: Any
+    ) -> pa.Table:
         """Return one archive version's rows of a table."""
-        return self.lake.read(table, columns=columns, where={"archive": key.archive, "version": key.version, **where})
+        return self.lake.read(
+            table, columns=columns, where={"archive": key.archive, "version": key.version, **where}
+        )
 
     def record_stage(
         self,

@@ -17,7 +17,11 @@ from curation_dagster_tests.installation import Installation, open_installation
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads the installation of whoever runs it."""
-    for name in [n for n in os.environ if n.startswith("CURATION_") and n not in ("CURATION_REAL_DATA", "CURATION_WORKERS")]:
+    for name in [
+        n
+        for n in os.environ
+        if n.startswith("CURATION_") and n not in ("CURATION_REAL_DATA", "CURATION_WORKERS")
+    ]:
         monkeypatch.delenv(name)
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
 
@@ -27,7 +31,9 @@ def real_data() -> Path:
     """The folder of real metadata and CC0 images; tests that need it are skipped without it."""
     named = os.environ.get("CURATION_REAL_DATA")
     if not named:
-        pytest.skip("CURATION_REAL_DATA is not set: the folder with isic_cc0/, pad_ufes_20/, isic_schema/, agppga/")
+        pytest.skip(
+            "CURATION_REAL_DATA is not set: the folder with isic_cc0/, pad_ufes_20/, isic_schema/, agppga/"
+        )
     return Path(named)
 
 

@@ -48,7 +48,12 @@ def dies_once(number: int) -> dict[str, Any]:
 
 
 def failed_row(number: int, failure: Failure) -> dict[str, Any]:
-    return {"sha256": f"{number:064x}", "measured_by": "m1", "decode_state": "worker_died", "decode_detail": failure.detail}
+    return {
+        "sha256": f"{number:064x}",
+        "measured_by": "m1",
+        "decode_state": "worker_died",
+        "decode_detail": failure.detail,
+    }
 
 
 def a_pass(function: Any = measure_number, version: str = "m1") -> Pass:
@@ -129,7 +134,9 @@ def test_chunks_of_other_code_are_not_taken_up(tmp_path: Path, counting: Path) -
 def test_a_file_that_fails_gets_a_second_try_and_then_a_row(tmp_path: Path, counting: Path) -> None:
     lake = Lake.open(tmp_path / "lake")
     report = run_pass(a_pass(dies_once), list(range(10)), lake, tmp_path / "work", 2, lambda _: None)
-    states = dict(zip(*(lake.read("measurements")[c].to_pylist() for c in ("sha256", "decode_state")), strict=True))
+    states = dict(
+        zip(*(lake.read("measurements")[c].to_pylist() for c in ("sha256", "decode_state")), strict=True)
+    )
     assert states[f"{3:064x}"] == "ok"
     assert states[f"{5:064x}"] == "worker_died"
     assert (len(states), report.failures) == (10, 1)

@@ -18,14 +18,23 @@ from curation_dagster.schemas import MEASUREMENTS, QUALITY
 def rows_of(archive: str, images: range, verdict: str = "kept", version: str = "1") -> pa.Table:
     return QUALITY.conform(
         [
-            {"image_id": f"{archive}-{i}", "archive": archive, "version": version, "verdict": verdict, "failed": [], "review": []}
+            {
+                "image_id": f"{archive}-{i}",
+                "archive": archive,
+                "version": version,
+                "verdict": verdict,
+                "failed": [],
+                "review": [],
+            }
             for i in images
         ]
     )
 
 
 def measured(numbers: range) -> pa.Table:
-    return MEASUREMENTS.conform([{"sha256": f"{n:064x}", "measured_by": "m", "decode_state": "ok"} for n in numbers])
+    return MEASUREMENTS.conform(
+        [{"sha256": f"{n:064x}", "measured_by": "m", "decode_state": "ok"} for n in numbers]
+    )
 
 
 def test_a_table_that_was_never_written_is_empty_with_its_columns(tmp_path: Path) -> None:
@@ -45,7 +54,9 @@ def test_a_part_is_replaced_and_the_others_stay(tmp_path: Path) -> None:
 
 def test_last_weeks_table_can_be_read_again(tmp_path: Path) -> None:
     lake = Lake.open(tmp_path)
-    first = lake.replace("quality", rows_of("a", range(3)), {"archive": "a", "version": "1"}, {"run_id": "r1"})
+    first = lake.replace(
+        "quality", rows_of("a", range(3)), {"archive": "a", "version": "1"}, {"run_id": "r1"}
+    )
     lake.replace("quality", rows_of("a", range(9)), {"archive": "a", "version": "1"})
     assert lake.read("quality", version=first).num_rows == 3
     assert lake.read("quality").num_rows == 9
@@ -80,7 +91,11 @@ def _write_often(task: tuple[str, int]) -> None:
     root, number = task
     lake = Lake.open(root)
     for _ in range(3):
-        lake.replace("quality", rows_of(f"archive_{number}", range(10)), {"archive": f"archive_{number}", "version": "1"})
+        lake.replace(
+            "quality",
+            rows_of(f"archive_{number}", range(10)),
+            {"archive": f"archive_{number}", "version": "1"},
+        )
         lake.upsert("measurements", measured(range(number, number + 5)))
 
 
@@ -98,7 +113,7 @@ def test_every_table_opens_in_pandas_and_duckdb(tmp_path: Path) -> None:
     lake.replace("quality", rows_of("a", range(3)), {"archive": "a", "version": "1"})
     frame = lake.read("quality").to_pandas()
     assert list(frame["image_id"]) == ["a-0", "a-1", "a-2"]
-    dataset = DeltaTable(lake.path("quality")).to_pyarrow_dataset()
+    dataset = DeltaTable(lake.path("quality")).to_pyarrow_dataset()  # noqa: F841 - DuckDB finds it by its name
     assert duckdb.sql("SELECT count(*) FROM dataset").fetchall() == [(3,)]
     with lake.sql("quality") as sql:
         assert sql.execute("SELECT count(*) FROM quality").fetchall() == [(3,)]
@@ -112,7 +127,9 @@ def test_a_full_disk_leaves_the_previous_table(tmp_path: Path, monkeypatch: pyte
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(lake_module, "write_deltalake", full)
-    with pytest.raises(LakeError, match=r"(?s)quality could not be written.*No space left.*previous version is as it was"):
+    with pytest.raises(
+        LakeError, match=r"(?s)quality could not be written.*No space left.*previous version is as it was"
+    ):
         lake.replace("quality", rows_of("a", range(9)), {"archive": "a", "version": "1"})
     monkeypatch.undo()
     assert lake.read("quality").num_rows == 3

@@ -25,7 +25,9 @@ WHEN_ARCHIVES_CHANGED = (
 )
 
 
-def archive_asset(group: str, deps: Sequence[str] = (), kinds: Sequence[str] = ("deltalake",)) -> Callable[..., Any]:
+def archive_asset(
+    group: str, deps: Sequence[str] = (), kinds: Sequence[str] = ("deltalake",)
+) -> Callable[..., Any]:
     """Declare an asset with one partition per archive version."""
     return dg.asset(
         group_name=group,
@@ -37,7 +39,9 @@ def archive_asset(group: str, deps: Sequence[str] = (), kinds: Sequence[str] = (
     )
 
 
-def global_asset(group: str, deps: Sequence[str], kinds: Sequence[str] = ("deltalake",), **rest: Any) -> Callable[..., Any]:
+def global_asset(
+    group: str, deps: Sequence[str], kinds: Sequence[str] = ("deltalake",), **rest: Any
+) -> Callable[..., Any]:
     """Declare an asset over all archive versions; it reads its inputs by filter, never all of them at once."""
     return dg.asset(
         group_name=group,
@@ -72,7 +76,9 @@ def shown(
     if report.reasons:
         rows = [(c, f, r) for c, (f, r) in report.reasons.items()]
         metadata["top_reasons"] = markdown_table(rows, ["criterion", "excluded", "for review"])
-    return dg.MaterializeResult(metadata=metadata | dict(extra or {}), data_version=dg.DataVersion(report.fingerprint))
+    return dg.MaterializeResult(
+        metadata=metadata | dict(extra or {}), data_version=dg.DataVersion(report.fingerprint)
+    )
 
 
 def markdown_table(rows: Sequence[Sequence[Any]], headers: Sequence[str]) -> dg.MarkdownMetadataValue:
@@ -88,7 +94,9 @@ def column_schema(table: str) -> dg.TableSchema:
                 name=c.name,
                 type=str(c.type),
                 description=c.description + (f" Unit: {c.unit}." if c.unit else ""),
-                constraints=dg.TableColumnConstraints(nullable=c.nullable, unique=TABLES[table].key == (c.name,)),
+                constraints=dg.TableColumnConstraints(
+                    nullable=c.nullable, unique=TABLES[table].key == (c.name,)
+                ),
             )
             for c in TABLES[table].columns
         ]

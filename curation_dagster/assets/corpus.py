@@ -55,7 +55,9 @@ def decisions(context: dg.AssetExecutionContext, curation: Curation) -> dg.Mater
         folded = fold(settled, pc.unique(settled["image_id"]))
         for verdict in tally:
             tally[verdict] += pc.sum(pc.equal(folded["verdict"], verdict)).as_py() or 0
-        context.log.info(f"decisions: {number} of {len(keys)} archive versions, {key}: {settled.num_rows} rows")
+        context.log.info(
+            f"decisions: {number} of {len(keys)} archive versions, {key}: {settled.num_rows} rows"
+        )
     report = StageReport(
         sum(tally.values()), **tally, fingerprint=digest.hexdigest(), reasons=reasons,
         table_version=workspace.lake.version("decisions") or 0,
@@ -79,7 +81,9 @@ def corpus(context: dg.AssetExecutionContext, curation: Curation) -> dg.Material
     published = publish_missing(workspace, gate, context.log.info, context.run_id)
     rows, admissions = assemble(workspace, gate, published, context.run_id)
     workspace.lake.replace("admissions", admissions, note={"run_id": context.run_id})
-    version = workspace.lake.replace("corpus", rows, note={"run_id": context.run_id, "criteria": workspace.criteria.digest})
+    version = workspace.lake.replace(
+        "corpus", rows, note={"run_id": context.run_id, "criteria": workspace.criteria.digest}
+    )
     report = StageReport(
         _total(admissions, "images_in"), rows.num_rows, _total(admissions, "images_excluded"),
         _total(admissions, "images_quarantined"), CORPUS.fingerprint(rows), {}, version,
@@ -100,7 +104,9 @@ def corpus(context: dg.AssetExecutionContext, curation: Curation) -> dg.Material
         "corpus",
         report,
         {
-            "admissions": markdown_table(listed, ["archive version", "admitted", "in", "kept", "excluded", "quarantined", "reasons"]),
+            "admissions": markdown_table(
+                listed, ["archive version", "admitted", "in", "kept", "excluded", "quarantined", "reasons"]
+            ),
             "exclusions_by_clause": markdown_table(summary.by_clause, summary.clause_headers),
             "report": dg.MetadataValue.path(str(path)),
             "images": dg.MetadataValue.path(str(workspace.settings.corpus)),

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from curation_dagster.assets.common import archive_asset, global_asset, key_of, markdown_table, shown
 from curation_dagster.checks.facts_of_corpus import archive_versions
+from curation_dagster.core.criteria.evaluate import evaluate
 from curation_dagster.core.registry.keys import ArchiveVersionKey
 from curation_dagster.gate import admission_of, versions_in_view
 from curation_dagster.grouping import group_images
@@ -22,7 +23,6 @@ from curation_dagster.stage import (
     stamp,
     with_verdicts,
 )
-from curation_dagster.core.criteria.evaluate import evaluate
 from curation_dagster.workspace import EVERYTHING
 
 
@@ -43,7 +43,13 @@ def duplicates_within(context: dg.AssetExecutionContext, curation: Curation) -> 
         with_verdicts(groups, verdicts),
         rows_in=workspace.stage(key, "records")["rows_in"],
         inputs=workspace.inputs(
-            key, "records", "measurements", "quality", "deidentified", "harmonized", criteria=workspace.criteria.digest
+            key,
+            "records",
+            "measurements",
+            "quality",
+            "deidentified",
+            "harmonized",
+            criteria=workspace.criteria.digest,
         ),
         run_id=context.run_id,
         reasons=reasons_of(verdicts),
@@ -71,7 +77,10 @@ def duplicates(context: dg.AssetExecutionContext, curation: Curation) -> dg.Mate
             ids = workspace.part("records", key, ["image_id"])["image_id"]
             mine = not_applicable(workspace, key, "duplicates", ids, why, context.run_id)
         workspace.lake.replace(
-            "verdicts", mine, {"archive": archive, "version": version, "stage": "duplicates"}, {"run_id": context.run_id}
+            "verdicts",
+            mine,
+            {"archive": archive, "version": version, "stage": "duplicates"},
+            {"run_id": context.run_id},
         )
     report = finish(
         workspace,

@@ -44,4 +44,9 @@ def deidentified(context: dg.AssetExecutionContext, curation: Curation) -> dg.Ma
         for action in actions:
             counts[action] = counts.get(action, 0) + 1
     rows = [(*a.rsplit(":", 1)[0].split(":", 1), a.rsplit(":", 1)[1], n) for a, n in sorted(counts.items())]
-    return shown(workspace, "deidentified", report, {"found": markdown_table(rows, ["carrier", "kind", "action", "images"])})
+    return shown(
+        workspace,
+        "deidentified",
+        report,
+        {"found": markdown_table(rows, ["carrier", "kind", "action", "images"])},
+    )

@@ -26,11 +26,27 @@ def harmonized(context: dg.AssetExecutionContext, curation: Curation) -> dg.Mate
         unified,
         facts,
         rows_in=workspace.stage(key, "records")["rows_in"],
-        inputs=workspace.inputs(key, "records", descriptor=archive.digest, criteria=workspace.criteria.digest),
+        inputs=workspace.inputs(
+            key, "records", descriptor=archive.digest, criteria=workspace.criteria.digest
+        ),
         run_id=context.run_id,
     )
-    codes = unified.group_by(["diagnosis_source_label", "icd11_code", "icd11_title", "diagnosis_relation"]).aggregate([([], "count_all")])
-    rows = sorted(((r["count_all"], r["diagnosis_source_label"], r["icd11_code"], r["icd11_title"], r["diagnosis_relation"]) for r in codes.to_pylist()), key=lambda r: (-r[0], str(r[1])))
+    codes = unified.group_by(
+        ["diagnosis_source_label", "icd11_code", "icd11_title", "diagnosis_relation"]
+    ).aggregate([([], "count_all")])
+    rows = sorted(
+        (
+            (
+                r["count_all"],
+                r["diagnosis_source_label"],
+                r["icd11_code"],
+                r["icd11_title"],
+                r["diagnosis_relation"],
+            )
+            for r in codes.to_pylist()
+        ),
+        key=lambda r: (-r[0], str(r[1])),
+    )
     return shown(
         workspace, "harmonized", report,
         {"diagnoses": markdown_table(rows[:40], ["images", "label", "ICD-11", "title", "relation"])},

@@ -41,8 +41,12 @@ def staged(context: dg.AssetExecutionContext, curation: Curation) -> dg.Material
     part = {"archive": key.archive, "version": key.version}
     version = workspace.lake.replace("files", files, part, {"run_id": context.run_id})
     report = StageReport(files.num_rows, files.num_rows, 0, 0, FILES.fingerprint(files), {}, version)
-    workspace.record_stage(key, "staged", report.counts, report.fingerprint, {"descriptor": archive.digest}, context.run_id)
-    roles = files.group_by(["role", "media_type", "checksum_state"]).aggregate([([], "count_all"), ("bytes", "sum")])
+    workspace.record_stage(
+        key, "staged", report.counts, report.fingerprint, {"descriptor": archive.digest}, context.run_id
+    )
+    roles = files.group_by(["role", "media_type", "checksum_state"]).aggregate(
+        [([], "count_all"), ("bytes", "sum")]
+    )
     return shown(
         workspace,
         "files",
@@ -50,7 +54,10 @@ def staged(context: dg.AssetExecutionContext, curation: Curation) -> dg.Material
         {
             "bytes": int(sum(files["bytes"].to_pylist())),
             "inventory": markdown_table(
-                sorted([r["role"], r["media_type"], r["checksum_state"], r["count_all"], r["bytes_sum"]] for r in roles.to_pylist()),
+                sorted(
+                    [r["role"], r["media_type"], r["checksum_state"], r["count_all"], r["bytes_sum"]]
+                    for r in roles.to_pylist()
+                ),
                 ["role", "media type", "checksum", "files", "bytes"],
             ),
         },
@@ -78,6 +85,9 @@ def records(context: dg.AssetExecutionContext, curation: Curation) -> dg.Materia
         inputs=workspace.inputs(key, "staged", descriptor=archive.digest, criteria=workspace.criteria.digest),
         run_id=context.run_id,
     )
-    return shown(workspace, "records", report, {"initial_assessment": dg.MetadataValue.md(assessment_markdown(archive, built.assessment))})
-
-
+    return shown(
+        workspace,
+        "records",
+        report,
+        {"initial_assessment": dg.MetadataValue.md(assessment_markdown(archive, built.assessment))},
+    )

@@ -61,9 +61,15 @@ def measurements(context: dg.AssetExecutionContext, curation: Curation) -> dg.Ma
     workspace, key = curation.open(), key_of(context)
     images = workspace.part("files", key, role="image")
     distinct = {row["sha256"]: row for row in images.to_pylist()}
-    known = {s for s, state in measured_states(_rows(workspace), distinct).items() if state not in _TRIED_AGAIN}
-    todo = [item_of(row, workspace.settings.staging) for sha, row in sorted(distinct.items()) if sha not in known]
-    context.log.info(f"measurements: {len(distinct)} distinct files, {len(known)} measured before, {len(todo)} to read")
+    known = {
+        s for s, state in measured_states(_rows(workspace), distinct).items() if state not in _TRIED_AGAIN
+    }
+    todo = [
+        item_of(row, workspace.settings.staging) for sha, row in sorted(distinct.items()) if sha not in known
+    ]
+    context.log.info(
+        f"measurements: {len(distinct)} distinct files, {len(known)} measured before, {len(todo)} to read"
+    )
     done = run_pass(
         measuring_pass(),
         todo,
@@ -77,7 +83,13 @@ def measurements(context: dg.AssetExecutionContext, curation: Curation) -> dg.Ma
     states = measured_states(rows, distinct)
     mine = rows.filter(pc.is_in(rows["sha256"], pa.array(sorted(distinct), pa.string())))
     report = StageReport(
-        len(distinct), len(states), 0, 0, MEASUREMENTS.fingerprint(mine), {}, workspace.lake.version("measurements") or 0
+        len(distinct),
+        len(states),
+        0,
+        0,
+        MEASUREMENTS.fingerprint(mine),
+        {},
+        workspace.lake.version("measurements") or 0,
     )
     workspace.record_stage(
         key, "measurements", report.counts, report.fingerprint,
@@ -101,7 +113,9 @@ def measurements(context: dg.AssetExecutionContext, curation: Curation) -> dg.Ma
 
 def _rows(workspace: Workspace) -> pa.Table:
     return workspace.lake.read(
-        "measurements", columns=["sha256", "measured_by", "decode_state"], where={"measured_by": measured_by()}
+        "measurements",
+        columns=["sha256", "measured_by", "decode_state"],
+        where={"measured_by": measured_by()},
     )
 
 
@@ -134,5 +148,3 @@ def quality(context: dg.AssetExecutionContext, curation: Curation) -> dg.Materia
         run_id=context.run_id,
     )
     return shown(workspace, "quality", report)
-
-

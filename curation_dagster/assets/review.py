@@ -18,7 +18,9 @@ def review_queue(context: dg.AssetExecutionContext, curation: Curation) -> dg.Ma
     """
     workspace, key = curation.open(), key_of(context)
     verdicts = workspace.part("verdicts", key, ["image_id", "criterion", "outcome", "stage"])
-    queue = REVIEW_QUEUE.conform(queue_of(verdicts, workspace.criteria, key.archive, key.version, run_id=context.run_id))
+    queue = REVIEW_QUEUE.conform(
+        queue_of(verdicts, workspace.criteria, key.archive, key.version, run_id=context.run_id)
+    )
     version = workspace.lake.replace(
         "review_queue", queue, {"archive": key.archive, "version": key.version}, {"run_id": context.run_id}
     )
@@ -30,4 +32,9 @@ def review_queue(context: dg.AssetExecutionContext, curation: Curation) -> dg.Ma
     )  # fmt: skip
     counts = queue.group_by(["criterion", "purpose"]).aggregate([([], "count_all")]).to_pylist()
     rows = sorted((c["criterion"], c["purpose"], c["count_all"]) for c in counts)
-    return shown(workspace, "review_queue", report, {"queues": markdown_table(rows, ["criterion", "purpose", "images"])})
+    return shown(
+        workspace,
+        "review_queue",
+        report,
+        {"queues": markdown_table(rows, ["criterion", "purpose", "images"])},
+    )

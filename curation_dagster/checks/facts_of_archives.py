@@ -16,7 +16,9 @@ _PER_IMAGE = ("records", "quality", "deidentified", "harmonized", "duplicates_wi
 
 
 @fact("staged")
-def every_file_of_the_delivery_is_in_the_inventory(workspace: Workspace, key: ArchiveVersionKey, _: str) -> Outcome:
+def every_file_of_the_delivery_is_in_the_inventory(
+    workspace: Workspace, key: ArchiveVersionKey, _: str
+) -> Outcome:
     """The staging folder and the directories of its zips hold just the files that the inventory lists, in their sizes."""
     folder = workspace.settings.staging / str(key)
     listed = workspace.part("files", key, ["path", "container", "member", "bytes"]).to_pylist()
@@ -29,7 +31,9 @@ def every_file_of_the_delivery_is_in_the_inventory(workspace: Workspace, key: Ar
     own = folder / ".staged"  # containers that were inside others, and the inventory itself
     on_disk = Counter(p.stat().st_size for p in folder.rglob("*") if p.is_file() and own not in p.parents)
     if on_disk != plain:
-        problems.append(f"{sum(on_disk.values())} files are staged and {sum(plain.values())} listed, or their sizes differ")
+        problems.append(
+            f"{sum(on_disk.values())} files are staged and {sum(plain.values())} listed, or their sizes differ"
+        )
     for container in sorted(members.keys() | {f".staged/{p.name}" for p in own.glob("*.zip")}):
         expected = members.get(container, Counter())
         with zipfile.ZipFile(folder / container) as opened:
@@ -42,11 +46,19 @@ def every_file_of_the_delivery_is_in_the_inventory(workspace: Workspace, key: Ar
 
 
 @fact("staged")
-def no_file_contradicts_its_published_checksum(workspace: Workspace, key: ArchiveVersionKey, _: str) -> Outcome:
+def no_file_contradicts_its_published_checksum(
+    workspace: Workspace, key: ArchiveVersionKey, _: str
+) -> Outcome:
     """Where the publisher states a checksum, the file has it. Protocol S.2."""
     states = Counter(workspace.part("files", key, ["checksum_state"])["checksum_state"].to_pylist())
-    problems = [f"{states['mismatch']} files differ from their published checksums"] if states["mismatch"] else []
-    return nothing_found(problems, f"{states['verified']} verified, {states['unpublished']} without a published checksum", **states)
+    problems = (
+        [f"{states['mismatch']} files differ from their published checksums"] if states["mismatch"] else []
+    )
+    return nothing_found(
+        problems,
+        f"{states['verified']} verified, {states['unpublished']} without a published checksum",
+        **states,
+    )
 
 
 @fact("records")
@@ -94,19 +106,31 @@ def every_image_file_is_measured_once(workspace: Workspace, key: ArchiveVersionK
             "ON m.sha256 = w.sha256 AND m.measured_by = ? GROUP BY 1 HAVING n <> 1",
             [measured_by()],
         ).fetchall()
-    problems = [f"{sum(n == 0 for _, n in counts)} files have no measurement"] if any(n == 0 for _, n in counts) else []
-    problems += [f"{sum(n > 1 for _, n in counts)} files have several"] if any(n > 1 for _, n in counts) else []
+    problems = (
+        [f"{sum(n == 0 for _, n in counts)} files have no measurement"]
+        if any(n == 0 for _, n in counts)
+        else []
+    )
+    problems += (
+        [f"{sum(n > 1 for _, n in counts)} files have several"] if any(n > 1 for _, n in counts) else []
+    )
     return nothing_found(problems, f"{len(set(wanted['sha256'].to_pylist()))} distinct files")
 
 
 @fact(*_PER_IMAGE)
-def rows_in_equal_kept_excluded_and_quarantined(workspace: Workspace, key: ArchiveVersionKey, stage: str) -> Outcome:
+def rows_in_equal_kept_excluded_and_quarantined(
+    workspace: Workspace, key: ArchiveVersionKey, stage: str
+) -> Outcome:
     """Every image of `records` is in this table once, with one verdict, and the counts add up."""
     record_ids = workspace.part("records", key, ["image_id"])
     rows = workspace.part(stage, key, ["image_id", "verdict"])
     with workspace.lake.sql(record_ids=record_ids, rows=rows) as sql:
-        lost = sql.execute("SELECT count(*) FROM record_ids WHERE image_id NOT IN (SELECT image_id FROM rows)").fetchall()[0][0]
-        added = sql.execute("SELECT count(*) FROM rows WHERE image_id NOT IN (SELECT image_id FROM record_ids)").fetchall()[0][0]
+        lost = sql.execute(
+            "SELECT count(*) FROM record_ids WHERE image_id NOT IN (SELECT image_id FROM rows)"
+        ).fetchall()[0][0]
+        added = sql.execute(
+            "SELECT count(*) FROM rows WHERE image_id NOT IN (SELECT image_id FROM record_ids)"
+        ).fetchall()[0][0]
         tally = dict(sql.execute("SELECT verdict, count(*) FROM rows GROUP BY 1").fetchall())
     written = workspace.stage(key, stage)
     sums = {v: tally.get(v, 0) for v in ("kept", "excluded", "quarantined")}
@@ -116,15 +140,23 @@ def rows_in_equal_kept_excluded_and_quarantined(workspace: Workspace, key: Archi
     if rows.num_rows != record_ids.num_rows:
         problems.append(f"{record_ids.num_rows} images entered, {rows.num_rows} rows came out")
     if {k: written[k] for k in sums} != sums or written["rows_in"] != sum(sums.values()):
-        problems.append(f"the stage reports {written['rows_in']} = {[written[k] for k in sums]}, the table holds {sums}")
-    return nothing_found(problems, f"{record_ids.num_rows} = " + " + ".join(f"{n} {k}" for k, n in sums.items()), **sums)
+        problems.append(
+            f"the stage reports {written['rows_in']} = {[written[k] for k in sums]}, the table holds {sums}"
+        )
+    return nothing_found(
+        problems, f"{record_ids.num_rows} = " + " + ".join(f"{n} {k}" for k, n in sums.items()), **sums
+    )
 
 
 @fact("records", "quality", "deidentified", "harmonized")
-def every_verdict_follows_from_its_criteria(workspace: Workspace, key: ArchiveVersionKey, stage: str) -> Outcome:
+def every_verdict_follows_from_its_criteria(
+    workspace: Workspace, key: ArchiveVersionKey, stage: str
+) -> Outcome:
     """An image is excluded just where it fails a criterion of the stage, and quarantined just where one is for review."""
     rows = workspace.part(stage, key, ["image_id", "verdict"])
-    verdicts = workspace.part("verdicts", key, ["image_id", "criterion", "outcome", "criteria_digest"], stage=stage)
+    verdicts = workspace.part(
+        "verdicts", key, ["image_id", "criterion", "outcome", "criteria_digest"], stage=stage
+    )
     expected = len([c for c in workspace.criteria.criteria if c.stage == stage])
     with workspace.lake.sql(rows=rows, verdicts=verdicts) as sql:
         wrong = sql.execute(
@@ -140,9 +172,22 @@ def every_verdict_follows_from_its_criteria(workspace: Workspace, key: ArchiveVe
 
 
 @fact("harmonized")
-def every_null_of_the_unified_schema_has_a_reason(workspace: Workspace, key: ArchiveVersionKey, _: str) -> Outcome:
+def every_null_of_the_unified_schema_has_a_reason(
+    workspace: Workspace, key: ArchiveVersionKey, _: str
+) -> Outcome:
     """A value that is missing says why: not collected, blank, stated as unknown, unmapped, out of range, withheld."""
-    columns = ["diagnosis_source_label", "icd11_code", "confirmation", "age_years", "sex", "fitzpatrick", "anatomy_code", "modality", "patient_key", "lesion_key"]
+    columns = [
+        "diagnosis_source_label",
+        "icd11_code",
+        "confirmation",
+        "age_years",
+        "sex",
+        "fitzpatrick",
+        "anatomy_code",
+        "modality",
+        "patient_key",
+        "lesion_key",
+    ]
     rows = workspace.part("harmonized", key, ["image_id", "missing", *columns]).to_pylist()
     counts: Counter[str] = Counter()
     for row in rows:
@@ -155,7 +200,11 @@ def every_null_of_the_unified_schema_has_a_reason(workspace: Workspace, key: Arc
 @fact("duplicates_within")
 def every_group_has_one_representative(workspace: Workspace, key: ArchiveVersionKey, _: str) -> Outcome:
     """One representative per group, named by all its members, and groups have at least two."""
-    rows = workspace.part("duplicates_within", key, ["image_id", "group_id", "group_size", "is_representative", "representative_id"])
+    rows = workspace.part(
+        "duplicates_within",
+        key,
+        ["image_id", "group_id", "group_size", "is_representative", "representative_id"],
+    )
     return one_representative(workspace, rows)
 
 
@@ -167,7 +216,9 @@ def one_representative(workspace: Workspace, rows: object) -> Outcome:
             "OR count(*) < 2 OR min(group_size) <> count(*) OR max(group_size) <> count(*) OR count(DISTINCT representative_id) <> 1 "
             "OR max(image_id) FILTER (is_representative) <> max(representative_id)"
         ).fetchall()
-        single = sql.execute("SELECT count(*) FROM rows WHERE group_id IS NULL AND NOT is_representative").fetchall()[0][0]
+        single = sql.execute(
+            "SELECT count(*) FROM rows WHERE group_id IS NULL AND NOT is_representative"
+        ).fetchall()[0][0]
         groups = sql.execute("SELECT count(DISTINCT group_id) FROM rows").fetchall()[0][0]
     problems = [f"group {g} has no single representative" for (g,) in wrong]
     problems += [f"{single} images without duplicates are not representatives"] if single else []
@@ -197,10 +248,14 @@ def every_image_that_waits_for_a_person_is_in_the_queue(
             "AND image_id NOT IN (SELECT image_id FROM verdicts WHERE outcome = 'fail') GROUP BY 1",
             [sampled],
         ).fetchall():
-            drawn = sql.execute("SELECT count(*) FROM queue WHERE criterion = ? AND purpose = 'sample'", [criterion]).fetchall()[0][0]
+            drawn = sql.execute(
+                "SELECT count(*) FROM queue WHERE criterion = ? AND purpose = 'sample'", [criterion]
+            ).fetchall()[0][0]
             needed = workspace.criteria.sampling.size_for(n)
             if drawn < needed:
-                problems.append(f"the sample for {criterion} holds {drawn} images; {needed} of {n} are asked for")
+                problems.append(
+                    f"the sample for {criterion} holds {drawn} images; {needed} of {n} are asked for"
+                )
     return nothing_found(problems, f"{queue.num_rows} entries")
 
 
@@ -209,4 +264,6 @@ def the_table_matches_its_declaration(workspace: Workspace, key: ArchiveVersionK
     """Types, permitted values, ranges and unique keys are as declared in `schemas.py`."""
     table = "files" if stage == "staged" else stage
     rows = workspace.part(table, key)
-    return nothing_found(TABLES[table].problems(rows), f"{rows.num_rows} rows, {len(TABLES[table].columns)} columns")
+    return nothing_found(
+        TABLES[table].problems(rows), f"{rows.num_rows} rows, {len(TABLES[table].columns)} columns"
+    )

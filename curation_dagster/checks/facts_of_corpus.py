@@ -16,31 +16,46 @@ _GLOBAL = ("duplicates", "decisions", "corpus")
 
 
 @fact("duplicates")
-def every_image_in_view_is_in_exactly_one_group_or_single(workspace: Workspace, _: ArchiveVersionKey, __: str) -> Outcome:
+def every_image_in_view_is_in_exactly_one_group_or_single(
+    workspace: Workspace, _: ArchiveVersionKey, __: str
+) -> Outcome:
     """Each image of the current version of each archive is one row, whatever archive it comes from."""
     rows = workspace.lake.read("duplicates", columns=["image_id", "archive", "version"])
     problems = []
     for archive, version in versions_in_view(workspace).items():
-        wanted = workspace.lake.read("records", columns=["image_id"], where={"archive": archive, "version": version})
+        wanted = workspace.lake.read(
+            "records", columns=["image_id"], where={"archive": archive, "version": version}
+        )
         with workspace.lake.sql(wanted=wanted, rows=rows) as sql:
-            lost = sql.execute("SELECT count(*) FROM wanted WHERE image_id NOT IN (SELECT image_id FROM rows)").fetchall()[0][0]
-            mine = sql.execute("SELECT count(*) FROM rows WHERE archive = ? AND version = ?", [archive, version]).fetchall()[0][0]
+            lost = sql.execute(
+                "SELECT count(*) FROM wanted WHERE image_id NOT IN (SELECT image_id FROM rows)"
+            ).fetchall()[0][0]
+            mine = sql.execute(
+                "SELECT count(*) FROM rows WHERE archive = ? AND version = ?", [archive, version]
+            ).fetchall()[0][0]
         if lost or mine != wanted.num_rows:
             problems.append(f"{archive}@{version}: {wanted.num_rows} images, {mine} rows, {lost} lost")
     return nothing_found(problems, f"{rows.num_rows} images")
 
 
 @fact("duplicates")
-def every_group_over_all_archives_has_one_representative(workspace: Workspace, _: ArchiveVersionKey, __: str) -> Outcome:
+def every_group_over_all_archives_has_one_representative(
+    workspace: Workspace, _: ArchiveVersionKey, __: str
+) -> Outcome:
     """One representative per group, named by all its members, and groups have at least two."""
     return one_representative(
         workspace,
-        workspace.lake.read("duplicates", columns=["image_id", "group_id", "group_size", "is_representative", "representative_id"]),
+        workspace.lake.read(
+            "duplicates",
+            columns=["image_id", "group_id", "group_size", "is_representative", "representative_id"],
+        ),
     )
 
 
 @fact("decisions")
-def every_image_has_one_outcome_for_every_criterion(workspace: Workspace, _: ArchiveVersionKey, __: str) -> Outcome:
+def every_image_has_one_outcome_for_every_criterion(
+    workspace: Workspace, _: ArchiveVersionKey, __: str
+) -> Outcome:
     """The ledger holds each image of `records` with each criterion once; nothing is dropped on the way."""
     criteria = len(workspace.criteria.criteria)
     problems = []
@@ -56,9 +71,13 @@ def every_image_has_one_outcome_for_every_criterion(workspace: Workspace, _: Arc
                 "GROUP BY 1) USING (image_id) WHERE coalesce(n, 0) <> ? OR coalesce(d, 0) <> ?",
                 [criteria, criteria],
             ).fetchall()[0][0]
-            strange = sql.execute("SELECT count(*) FROM rows WHERE image_id NOT IN (SELECT image_id FROM ids)").fetchall()[0][0]
+            strange = sql.execute(
+                "SELECT count(*) FROM rows WHERE image_id NOT IN (SELECT image_id FROM ids)"
+            ).fetchall()[0][0]
         if wrong or strange:
-            problems.append(f"{archive}@{version}: {wrong} images without just {criteria} outcomes, {strange} rows of unknown images")
+            problems.append(
+                f"{archive}@{version}: {wrong} images without just {criteria} outcomes, {strange} rows of unknown images"
+            )
     return nothing_found(problems, f"{total} decisions")
 
 
@@ -70,11 +89,15 @@ def no_rule_is_overturned_without_a_person(workspace: Workspace, _: ArchiveVersi
             "SELECT count(*) FROM decisions d JOIN verdicts v USING (archive, version, stage, image_id, criterion) "
             "WHERE d.outcome <> v.outcome AND (d.decided_by = 'rule' OR (v.outcome = 'fail' AND d.outcome <> 'fail'))"
         ).fetchall()[0][0]
-    return nothing_found([f"{wrong} outcomes were changed by nobody"] if wrong else [], "every change has a name")
+    return nothing_found(
+        [f"{wrong} outcomes were changed by nobody"] if wrong else [], "every change has a name"
+    )
 
 
 @fact("corpus")
-def every_curated_image_passes_every_criterion(workspace: Workspace, _: ArchiveVersionKey, __: str) -> Outcome:
+def every_curated_image_passes_every_criterion(
+    workspace: Workspace, _: ArchiveVersionKey, __: str
+) -> Outcome:
     """No image of the corpus fails a criterion or waits for a person, and each has its outcomes in the ledger."""
     criteria = len(workspace.criteria.criteria)
     with workspace.lake.sql("corpus", "decisions") as sql:
@@ -84,7 +107,9 @@ def every_curated_image_passes_every_criterion(workspace: Workspace, _: ArchiveV
             [criteria],
         ).fetchall()
         total = sql.execute("SELECT count(*) FROM corpus").fetchall()[0][0]
-    return nothing_found([f"image {i} does not pass all {criteria} criteria" for (i,) in wrong], f"{total} images")
+    return nothing_found(
+        [f"image {i} does not pass all {criteria} criteria" for (i,) in wrong], f"{total} images"
+    )
 
 
 @fact("corpus")
@@ -109,7 +134,9 @@ def only_one_image_of_each_duplicate_group_is_in_the_corpus(
             "GROUP BY 1 HAVING count(*) > 1"
         ).fetchall()
         same = sql.execute("SELECT sha256 FROM corpus GROUP BY 1 HAVING count(*) > 1").fetchall()
-    problems = [f"group {g} is there {n} times" for g, n in twice] + [f"the file {s} is there twice" for (s,) in same]
+    problems = [f"group {g} is there {n} times" for g, n in twice] + [
+        f"the file {s} is there twice" for (s,) in same
+    ]
     return nothing_found(problems, "no group is there twice")
 
 
@@ -135,7 +162,9 @@ def every_published_file_is_there_and_carries_nothing_hidden(
 def no_source_identifier_reaches_the_corpus(workspace: Workspace, _: ArchiveVersionKey, __: str) -> Outcome:
     """No published cell or file name holds a source id or the name of a source file."""
     declared = TABLES["corpus"]
-    texts = [c.name for c in declared.columns if str(c.type) == "string" and c.name not in ("archive", "version")]
+    texts = [
+        c.name for c in declared.columns if str(c.type) == "string" and c.name not in ("archive", "version")
+    ]
     with workspace.lake.sql("corpus", "records") as sql:
         cells = " UNION ".join(f"SELECT {t} AS cell FROM corpus WHERE {t} IS NOT NULL" for t in texts)
         found = sql.execute(
@@ -143,7 +172,10 @@ def no_source_identifier_reaches_the_corpus(workspace: Workspace, _: ArchiveVers
             "SELECT parse_filename(path, true) FROM records WHERE path IS NOT NULL) WHERE length(name) >= 5) "
             "SELECT count(*) FROM cells JOIN names ON cells.cell = names.name OR parse_filename(cells.cell, true) = names.name"
         ).fetchall()[0][0]
-    return nothing_found([f"{found} cells hold an identifier of their source"] if found else [], f"{len(texts)} columns searched")
+    return nothing_found(
+        [f"{found} cells hold an identifier of their source"] if found else [],
+        f"{len(texts)} columns searched",
+    )
 
 
 @fact("corpus")
@@ -154,22 +186,40 @@ def everything_that_entered_is_kept_excluded_or_quarantined(
     problems = []
     admissions = {(r["archive"], r["version"]): r for r in workspace.lake.read("admissions").to_pylist()}
     with workspace.lake.sql("records", "corpus") as sql:
-        entered = {(a, v): n for a, v, n in sql.execute("SELECT archive, version, count(*) FROM records GROUP BY ALL").fetchall()}
-        curated = {(a, v): n for a, v, n in sql.execute("SELECT archive, version, count(*) FROM corpus GROUP BY ALL").fetchall()}
+        entered = {
+            (a, v): n
+            for a, v, n in sql.execute(
+                "SELECT archive, version, count(*) FROM records GROUP BY ALL"
+            ).fetchall()
+        }
+        curated = {
+            (a, v): n
+            for a, v, n in sql.execute(
+                "SELECT archive, version, count(*) FROM corpus GROUP BY ALL"
+            ).fetchall()
+        }
     for key in sorted(set(entered) | set(admissions)):
         row = admissions.get(key)
         name = f"{key[0]}@{key[1]}"
         if row is None:
             problems.append(f"{name} is neither admitted nor refused")
         elif row["images_in"] != entered.get(key, 0) or row["images_kept"] != curated.get(key, 0):
-            problems.append(f"{name}: reports {row['images_in']} in and {row['images_kept']} kept; the tables hold {entered.get(key, 0)} and {curated.get(key, 0)}")
+            problems.append(
+                f"{name}: reports {row['images_in']} in and {row['images_kept']} kept; the tables hold {entered.get(key, 0)} and {curated.get(key, 0)}"
+            )
         elif row["images_in"] != row["images_kept"] + row["images_excluded"] + row["images_quarantined"]:
-            problems.append(f"{name}: {row['images_in']} is not {row['images_kept']} + {row['images_excluded']} + {row['images_quarantined']}")
-    return nothing_found(problems, f"{sum(entered.values())} images entered, {sum(curated.values())} are in the corpus")
+            problems.append(
+                f"{name}: {row['images_in']} is not {row['images_kept']} + {row['images_excluded']} + {row['images_quarantined']}"
+            )
+    return nothing_found(
+        problems, f"{sum(entered.values())} images entered, {sum(curated.values())} are in the corpus"
+    )
 
 
 @fact(*_GLOBAL)
-def the_whole_table_matches_its_declaration(workspace: Workspace, _: ArchiveVersionKey, stage: str) -> Outcome:
+def the_whole_table_matches_its_declaration(
+    workspace: Workspace, _: ArchiveVersionKey, stage: str
+) -> Outcome:
     """Types, permitted values, ranges and unique keys are as declared in `schemas.py`."""
     if "archive" in TABLES[stage].partition_by:
         problems, rows = [], 0
@@ -184,5 +234,7 @@ def the_whole_table_matches_its_declaration(workspace: Workspace, _: ArchiveVers
 
 def archive_versions(workspace: Workspace) -> set[tuple[str, str]]:
     """Return every archive version whose stages are complete, current or not."""
-    rows = workspace.lake.read("stages", columns=["archive", "version"], where={"stage": "review_queue"}).to_pylist()
+    rows = workspace.lake.read(
+        "stages", columns=["archive", "version"], where={"stage": "review_queue"}
+    ).to_pylist()
     return {(r["archive"], r["version"]) for r in rows}

@@ -29,7 +29,9 @@ def checks_of(stage: str, criteria: CriteriaSet, partitioned: bool) -> dg.AssetC
     judged = {c.check: c for c in criteria.of_stage(stage)}
     partitions = ARCHIVE_VERSIONS if partitioned else None
     specs = [
-        dg.AssetCheckSpec(name, asset=stage, blocking=True, description=c.description, partitions_def=partitions)
+        dg.AssetCheckSpec(
+            name, asset=stage, blocking=True, description=c.description, partitions_def=partitions
+        )
         for name, c in facts.items()
     ] + [
         dg.AssetCheckSpec(
@@ -54,7 +56,9 @@ def checks_of(stage: str, criteria: CriteriaSet, partitioned: bool) -> dg.AssetC
             results.append((name, outcome, dg.AssetCheckSeverity.ERROR, True))
         for name, criterion in judged.items():
             outcome = criterion_outcome(workspace, key, stage, criterion.id, partitioned)
-            severity = dg.AssetCheckSeverity.ERROR if criterion.severity == "error" else dg.AssetCheckSeverity.WARN
+            severity = (
+                dg.AssetCheckSeverity.ERROR if criterion.severity == "error" else dg.AssetCheckSeverity.WARN
+            )
             results.append((name, outcome, severity, False))
         for name, outcome, _, blocking in results:
             rows.append(
@@ -99,13 +103,17 @@ def _looked(look: Any, workspace: Workspace, key: ArchiveVersionKey) -> Outcome:
         return Outcome(False, f"could not be established: {type(error).__name__}: {error}")
 
 
-def criterion_outcome(workspace: Workspace, key: ArchiveVersionKey, stage: str, criterion: str, partitioned: bool) -> Outcome:
+def criterion_outcome(
+    workspace: Workspace, key: ArchiveVersionKey, stage: str, criterion: str, partitioned: bool
+) -> Outcome:
     """Return how many images of a stage fail a criterion, with a few of them and what was measured."""
     where = {"stage": stage, "criterion": criterion}
     if partitioned:
         where |= {"archive": key.archive, "version": key.version}
     with workspace.lake.sql(
-        verdicts=workspace.lake.read("verdicts", columns=["image_id", "outcome", "measured", "bound", "detail"], where=where)
+        verdicts=workspace.lake.read(
+            "verdicts", columns=["image_id", "outcome", "measured", "bound", "detail"], where=where
+        )
     ) as sql:
         tally = dict(sql.execute("SELECT outcome, count(*) FROM verdicts GROUP BY 1").fetchall())
         examples = sql.execute(
@@ -114,10 +122,17 @@ def criterion_outcome(workspace: Workspace, key: ArchiveVersionKey, stage: str, 
             [_EXAMPLES],
         ).fetchall()
     total, failing, open_ = sum(tally.values()), tally.get("fail", 0), tally.get("review", 0)
-    metadata: dict[str, Any] = {"images": total, "excluded": failing, "for_review": open_, "passed": tally.get("pass", 0)}
+    metadata: dict[str, Any] = {
+        "images": total,
+        "excluded": failing,
+        "for_review": open_,
+        "passed": tally.get("pass", 0),
+    }
     if examples:
         from curation_dagster.assets.common import markdown_table
 
-        metadata["examples"] = markdown_table(examples, ["image_id", "outcome", "measured", "bound", "detail"])
+        metadata["examples"] = markdown_table(
+            examples, ["image_id", "outcome", "measured", "bound", "detail"]
+        )
     detail = f"{failing} of {total} images are excluded by this criterion, {open_} wait for a person"
     return Outcome(failing == 0, detail, metadata)

@@ -54,7 +54,9 @@ def stale_stages(
         for name, made_of in json.loads(rows[stage]["inputs"]).items():
             now = rows[name]["fingerprint"] if name in rows else current.get(name)
             if now != made_of:
-                found.append(f"{stage} is out of date: {name.replace('_', ' ')} changed since; materialize {stage} again")
+                found.append(
+                    f"{stage} is out of date: {name.replace('_', ' ')} changed since; materialize {stage} again"
+                )
     return found
 
 
@@ -104,19 +106,27 @@ def open_samples(queue: pa.Table, reviews: pa.Table, criteria: Sequence[str]) ->
     found = []
     for criterion in criteria:
         sample = [
-            r["image_id"] for r in queue.to_pylist() if r["criterion"] == criterion and r["purpose"] == "sample"
+            r["image_id"]
+            for r in queue.to_pylist()
+            if r["criterion"] == criterion and r["purpose"] == "sample"
         ]
         waiting = sum((criterion, i) not in verdicts for i in sample)
         failing = sum("fail" in verdicts.get((criterion, i), ()) for i in sample)
         if waiting:
-            found.append(f"the sample for {criterion} waits for people: {waiting} of {len(sample)} images have no verdict")
+            found.append(
+                f"the sample for {criterion} waits for people: {waiting} of {len(sample)} images have no verdict"
+            )
         if failing:
-            found.append(f"people found {failing} of {len(sample)} sampled images that fail {criterion}: handle the cause first")
+            found.append(
+                f"people found {failing} of {len(sample)} sampled images that fail {criterion}: handle the cause first"
+            )
     return found
 
 
 def current_versions(
-    finished: Iterable[Mapping[str, Any]], approved: Iterable[Mapping[str, Any]], superseded: Iterable[str] = ()
+    finished: Iterable[Mapping[str, Any]],
+    approved: Iterable[Mapping[str, Any]],
+    superseded: Iterable[str] = (),
 ) -> dict[str, str]:
     """Return for each archive the one version that the corpus looks at.
 

@@ -86,16 +86,23 @@ def cropped(picture: Picture, share: float = 0.05) -> Picture:
 # -- artifacts -------------------------------------------------------------------------------------
 
 
-def with_hair(picture: Picture, seed: int = 0, count: int = 22) -> Picture:
+def with_hair(picture: Picture, seed: int = 0, count: int = 18) -> Picture:
     """Return the picture with long dark hairs over it."""
     rng = np.random.default_rng([seed, 11])
     height, width = picture.shape[:2]
-    thickness = max(2, round(width / 260))
     lengths = (0.45 * width, 0.95 * width)
     direction = rng.uniform(0, np.pi)
-    hair = texture.strands(rng, height, width, count, lengths, thickness, bend=0.10, direction=direction)
+    thin = max(1, round(width / 600))
+    hair = texture.strands(
+        rng, height, width, count - count // 6, lengths, thin, bend=0.07, direction=direction
+    )
+    # a few are coarse
+    coarse = texture.strands(
+        rng, height, width, count // 6, lengths, thin + 1, bend=0.10, direction=direction
+    )
+    hair = np.maximum(hair, coarse)
     colour = np.array([38, 26, 20], np.float32)
-    cover = np.minimum(hair * 1.25, 0.96)[..., None]
+    cover = np.minimum(hair * 1.6, 0.96)[..., None]
     return (picture + cover * (colour - picture)).astype(np.uint8)
 
 

@@ -305,7 +305,15 @@ def _limb(scene: _Scene, x: Field, y: Field) -> tuple[Field, Field]:
 def _cloth(scene: _Scene) -> tuple[Field, NDArray[np.float32]]:
     """Return the light on a woven cloth out of focus, and its colour, one of those of examination rooms."""
     rng, height, width = scene.rng, scene.height, scene.width
-    tones = ((70, 104, 140), (58, 120, 112), (196, 198, 200), (128, 130, 136), (44, 50, 60), (150, 168, 188))
+    # no blue: it would be taken for surgical ink
+    tones = (
+        (66, 118, 104),
+        (196, 197, 195),
+        (134, 133, 130),
+        (176, 167, 150),
+        (112, 140, 116),
+        (150, 140, 132),
+    )
     tone = np.array(tones[int(rng.integers(len(tones)))], np.float32) * np.float32(rng.uniform(0.85, 1.1))
     folds = texture.clouds(rng, height, width, 0.30 * width)
     folds += np.float32(0.6) * texture.clouds(rng, height, width, 0.1 * width)

@@ -44,12 +44,20 @@ def cells(
     furrows between skin lines. ``stretch`` above 1 makes the cells that much wider than high.
     """
     work_height = max(8, round(height * stretch))
-    centres = np.full((work_height, width), 255, np.uint8)
-    y, x = np.mgrid[0 : work_height + spacing : spacing, 0 : width + spacing : spacing].astype(np.float32)
+    margin = 2 * spacing
+    y, x = np.mgrid[-margin : work_height + margin : spacing, -margin : width + margin : spacing].astype(
+        np.float32
+    )
     x[1::2] += spacing / 2  # a shifted grid has six neighbours a cell, as skin has
+    # each centre strays, and neighbours stray together: a grid that kept its beat over the picture would be a ruler
+    drift = np.float32(0.7 * spacing)
     y += rng.uniform(-jitter, jitter, y.shape).astype(np.float32) * np.float32(spacing)
     x += rng.uniform(-jitter, jitter, x.shape).astype(np.float32) * np.float32(spacing)
-    centres[np.clip(y, 0, work_height - 1).astype(int), np.clip(x, 0, width - 1).astype(int)] = 0
+    y += drift * clouds(rng, *y.shape, 4)
+    x += drift * clouds(rng, *x.shape, 4)
+    inside = (y >= 0) & (y < work_height) & (x >= 0) & (x < width)
+    centres = np.full((work_height, width), 255, np.uint8)
+    centres[y[inside].astype(int), x[inside].astype(int)] = 0
     distance = cv2.distanceTransform(centres, cv2.DIST_L2, 5)
     if work_height != height:
         distance = cv2.resize(distance, (width, height), interpolation=cv2.INTER_AREA)

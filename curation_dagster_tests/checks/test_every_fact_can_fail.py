@@ -66,14 +66,20 @@ def with_first_twice(rows: pa.Table) -> pa.Table:
     return pa.concat_tables([rows, rows.slice(0, 1)])
 
 
-def with_value(column: str, value: Any, where: tuple[str, Any] | None = None) -> Callable[[pa.Table], pa.Table]:
+def with_value(
+    column: str, value: Any, where: tuple[str, Any] | None = None
+) -> Callable[[pa.Table], pa.Table]:
     """Set a column in the first row, or in the first in which another column has a value."""
 
     def change(rows: pa.Table) -> pa.Table:
         values = rows[column].to_pylist()
         index = rows[where[0]].to_pylist().index(where[1]) if where else 0
         values[index] = value
-        return rows.set_column(rows.column_names.index(column), rows.schema.field(column), pa.array(values, rows.schema.field(column).type))
+        return rows.set_column(
+            rows.column_names.index(column),
+            rows.schema.field(column),
+            pa.array(values, rows.schema.field(column).type),
+        )
 
     return change
 
@@ -122,9 +128,14 @@ def foreign_row(table: str, **values: Any) -> Callable[[Workspace], None]:
 def withdraw(workspace: Workspace) -> None:
     from curation_dagster.runs import approve_archive_version
 
-    keys = {(r["archive"], r["version"]) for r in workspace.lake.read("corpus", columns=["archive", "version"]).to_pylist()}
+    keys = {
+        (r["archive"], r["version"])
+        for r in workspace.lake.read("corpus", columns=["archive", "version"]).to_pylist()
+    }
     for archive, version in keys:
-        approve_archive_version(workspace, f"{archive}@{version}", "author", "approver", "no longer", "withdrawn")
+        approve_archive_version(
+            workspace, f"{archive}@{version}", "author", "approver", "no longer", "withdrawn"
+        )
 
 
 PER_IMAGE = ("records", "quality", "deidentified", "harmonized", "duplicates_within")
@@ -158,7 +169,9 @@ for stage in PER_IMAGE:
 # a record that vanishes from every later table alike is found against the stage's own count
 BREAKS["records-rows_in_equal_kept_excluded_and_quarantined"] = edit("records", without_first)
 for stage in ("records", "quality", "deidentified", "harmonized"):
-    BREAKS[f"{stage}-every_verdict_follows_from_its_criteria"] = edit("verdicts", with_value("outcome", "fail", ("stage", stage)))
+    BREAKS[f"{stage}-every_verdict_follows_from_its_criteria"] = edit(
+        "verdicts", with_value("outcome", "fail", ("stage", stage))
+    )
 
 
 def test_there_is_a_way_to_break_each_fact() -> None:

@@ -63,7 +63,13 @@ def page(server: str) -> Iterator[Page]:
         if os.environ.get("CI"):
             pytest.fail("no Chromium: .ci/run installs it")
         pytest.skip("no Chromium on this machine; .ci/run shows how to install it")
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    flags = [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+    ]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
         opened = browser.new_page(viewport={"width": 1500, "height": 950})
@@ -97,16 +103,26 @@ def wait_until(condition, seconds: float, what: str) -> None:
 
 
 def statuses(server: str) -> list[str]:
-    return [r["status"] for r in graphql(server, "{ runsOrError { ... on Runs { results { status } } } }")["runsOrError"]["results"]]
+    return [
+        r["status"]
+        for r in graphql(server, "{ runsOrError { ... on Runs { results { status } } } }")["runsOrError"][
+            "results"
+        ]
+    ]
 
 
 @pytest.mark.timeout(600)
 def test_a_delivery_is_found_curated_and_shown(server: str, page: Page, tmp_path: Path) -> None:
     outside: list[str] = []
-    page.on("request", lambda r: outside.append(r.url) if not r.url.startswith((server, "data:", "blob:")) else None)
+    page.on(
+        "request",
+        lambda r: outside.append(r.url) if not r.url.startswith((server, "data:", "blob:")) else None,
+    )
 
     # the sensor looks twice at a delivery before it believes that it lies still
-    wait_until(lambda: "SUCCESS" in statuses(server) or "FAILURE" in statuses(server), 240, "the sensor's run")
+    wait_until(
+        lambda: "SUCCESS" in statuses(server) or "FAILURE" in statuses(server), 240, "the sensor's run"
+    )
     assert "FAILURE" not in statuses(server)
 
     page.goto(f"{server}/asset-groups")
@@ -118,7 +134,11 @@ def test_a_delivery_is_found_curated_and_shown(server: str, page: Page, tmp_path
     page.get_by_text("top_reasons").locator("visible=true").first.wait_for(timeout=30_000)
 
     page.goto(f"{server}/assets/quality?view=checks")
-    page.get_by_text("rows_in_equal_kept_excluded_and_quarantined").locator("visible=true").first.wait_for(timeout=30_000)
-    page.get_by_text("every_image_has_the_minimum_resolution").locator("visible=true").first.wait_for(timeout=30_000)
+    page.get_by_text("rows_in_equal_kept_excluded_and_quarantined").locator("visible=true").first.wait_for(
+        timeout=30_000
+    )
+    page.get_by_text("every_image_has_the_minimum_resolution").locator("visible=true").first.wait_for(
+        timeout=30_000
+    )
     page.screenshot(path=str(tmp_path / "checks.png"))
     assert outside == []

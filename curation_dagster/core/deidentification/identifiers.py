@@ -24,7 +24,11 @@ class Pattern:
 @functools.cache
 def patterns() -> tuple[Pattern, ...]:
     """Return the patterns of ``vocabularies/identifiers.yaml``."""
-    text = resources.files("curation_dagster").joinpath("vocabularies/identifiers.yaml").read_text(encoding="utf-8")
+    text = (
+        resources.files("curation_dagster")
+        .joinpath("vocabularies/identifiers.yaml")
+        .read_text(encoding="utf-8")
+    )
     return tuple(
         Pattern(p["kind"], frozenset(p["carriers"]), re.compile(p["pattern"], re.IGNORECASE))
         for p in yaml.safe_load(text)["patterns"]
@@ -54,8 +58,12 @@ def kinds_in_record(source_values: str | None, ignored: Iterable[str] = ()) -> l
     if not source_values:
         return []
     skip = set(ignored)
-    found = set()
+    found: set[str] = set()
     for column, cell in json.loads(source_values).items():
         if cell and column not in skip:
-            found.update(f"{column}:{p.kind}" for p in patterns() if "record" in p.carriers and p.expression.search(cell))
+            found.update(
+                f"{column}:{p.kind}"
+                for p in patterns()
+                if "record" in p.carriers and p.expression.search(cell)
+            )
     return sorted(found)

@@ -6,7 +6,6 @@ Ink is measured with the colours (``light.py``).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 import cv2
 import numpy as np
@@ -24,32 +23,21 @@ class Artifacts:
     ruler_score: float
 
 
-@cache
-def _lines(length: int) -> tuple[np.ndarray, ...]:
-    """Return line-shaped structuring elements: horizontal, vertical and both diagonals."""
-    horizontal = np.zeros((length, length), np.uint8)
-    horizontal[length // 2] = 1
-    diagonal = np.eye(length, dtype=np.uint8)
-    return horizontal, np.ascontiguousarray(horizontal.T), diagonal, np.ascontiguousarray(diagonal[:, ::-1])
-
-
 def hair(grey_256: np.ndarray, settings: Hair) -> tuple[float, int]:
     """Return the share of pixels on dark strands, and the number of strands.
 
-    The maximum of black-hats with lines in four directions (the idea of DullRazor, Lee et al. 1997), thresholded;
-    what is thicker than a hair is opened away, and of the connected components those that are long and slender
-    count. Without the last two steps, pigment networks and rough skin count as hair.
+    A black-hat (the idea of DullRazor, Lee et al. 1997, with a square in place of its three lines, at a quarter of the
+    cost), thresholded; what is thicker than a hair is opened away, and of the connected components those that are
+    long and slender count. Without the last two steps, pigment networks and rough skin count as hair.
 
     Parameters
     ----------
     grey_256 : numpy.ndarray
         uint8 luma at up to 256 px on the long side.
     """
-    response = np.zeros_like(grey_256)
-    for line in _lines(settings.line_length):
-        # beyond the border the picture goes on: with OpenCV's default, dark corners would respond
-        found = cv2.morphologyEx(grey_256, cv2.MORPH_BLACKHAT, line, borderType=cv2.BORDER_REPLICATE)
-        cv2.max(response, found, response)
+    window = np.ones((settings.window, settings.window), np.uint8)
+    # beyond the border the picture goes on: with OpenCV's default, dark corners would respond
+    response = cv2.morphologyEx(grey_256, cv2.MORPH_BLACKHAT, window, borderType=cv2.BORDER_REPLICATE)
     _, mask = cv2.threshold(response, settings.contrast - 1, 255, cv2.THRESH_BINARY)
     thick = cv2.morphologyEx(
         mask, cv2.MORPH_OPEN, np.ones((settings.thickness, settings.thickness), np.uint8)

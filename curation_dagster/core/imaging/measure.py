@@ -128,7 +128,7 @@ def measure_pixels(raster: np.ndarray, settings: Measuring) -> dict[str, Any]:
     seen = color(scales.colors, settings.skin, settings.ink)
     hashes = perceptual_hashes(scales.grey_64, settings.hash.min_median_coefficient)
     return {
-        **vars(sharpness(scales.grey_512, scales.grey_256)),
+        **vars(sharpness(scales.grey_512, scales.grey_256, settings.sharpness)),
         **vars(exposure(scales.grey_512, settings.light)),
         **vars(seen),
         **vars(artifacts(scales.grey_256, scales.grey_64, settings)),

@@ -21,6 +21,13 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Focus:
+    """Share of the long side that is left out along each edge."""
+
+    margin: float
+
+
+@dataclass(frozen=True)
 class Light:
     """Luma up to which a pixel is dark, and from which it is bright (0 to 255)."""
 
@@ -50,7 +57,7 @@ class Ink:
 class Hair:
     """What is a strand at 256 px: lengths and thickness in px, contrast in levels, area over length in px."""
 
-    line_length: int
+    window: int
     contrast: int
     thickness: int
     strand_length: int
@@ -94,6 +101,7 @@ class Measuring:
 
     version: str
     limits: Limits
+    sharpness: Focus
     light: Light
     skin: Skin
     ink: Ink
@@ -106,6 +114,7 @@ class Measuring:
 
 _PARTS = {
     "limits": Limits,
+    "sharpness": Focus,
     "light": Light,
     "skin": Skin,
     "ink": Ink,

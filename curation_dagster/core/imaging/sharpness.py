@@ -13,9 +13,11 @@ from math import pi, sqrt
 import cv2
 import numpy as np
 
+from curation_dagster.core.imaging.settings import Focus
+
 _TILES = 8
 _REBLUR_TAPS = 9  # Crete et al. 2007: a strong low-pass of 9 taps
-_LINES = 64  # so many lines are sample enough
+_LINES = 60  # so many lines are sample enough
 
 
 @dataclass(frozen=True)
@@ -31,17 +33,19 @@ class Sharpness:
     noise_sigma: float | None
 
 
-def sharpness(grey_512: np.ndarray, grey_256: np.ndarray) -> Sharpness:
+def sharpness(grey_512: np.ndarray, grey_256: np.ndarray, settings: Focus) -> Sharpness:
     """Return all measures of focus from luma (uint8) at up to 512 and at up to 256 px on the long side.
 
     Pictures of less than 3 px on a side have none.
     """
+    is_same = grey_256 is grey_512
+    grey_512, grey_256 = _inside(grey_512, settings.margin), _inside(grey_256, settings.margin)
     if min(grey_512.shape) < 3 or min(grey_256.shape) < 3:
         return Sharpness(None, None, None, None, None, None, None)
     response, noise = second_differences(grey_512)
     variance_512, tile = tile_variance(response)
     blur_512, anisotropy = reblur(grey_512)
-    if grey_256 is grey_512:
+    if is_same:
         variance_256, blur_256 = variance_512, blur_512
     else:
         response, _ = second_differences(grey_256)
@@ -58,11 +62,18 @@ def sharpness(grey_512: np.ndarray, grey_256: np.ndarray) -> Sharpness:
     )
 
 
+def _inside(grey: np.ndarray, margin: float) -> np.ndarray:
+    """Return the picture without its margin, a view; all of it where nothing would be left."""
+    edge = round(max(grey.shape) * margin)
+    inner = grey[edge : grey.shape[0] - edge, edge : grey.shape[1] - edge]
+    return inner if min(inner.shape) >= 3 else grey
+
+
 def second_differences(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the Laplacian and the product of both second differences, int16, on a sample of lines.
 
-    Both come from the same differences by saturating 16-bit additions, at a fraction of the cost of two filters. Every
-    fourth line is sample enough for a variance (every second of a small picture). The border of 1 px is left out.
+    Both come from the same differences by saturating 16-bit additions, at a fraction of the cost of two filters. A
+    sample of the lines is enough for a variance. The border of 1 px is left out.
 
     Parameters
     ----------
@@ -80,8 +91,12 @@ def second_differences(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _step(grey: np.ndarray) -> int:
-    """Return which lines are sample enough: every fourth, or every second of a small picture."""
-    return 4 if min(grey.shape) >= 4 * _LINES else 2
+    """Return which lines are sample enough: every fifth or third, all of a small picture.
+
+    Odd, because the blocks of a JPEG stand 8, 4 or 2 lines apart at the working scale, and a step of 2 or 4 would
+    always or never meet their edges.
+    """
+    return next((step for step in (5, 3) if min(grey.shape) >= step * _LINES), 1)
 
 
 def tile_variance(response: np.ndarray) -> tuple[float, float]:
@@ -119,7 +134,7 @@ def reblur(grey: np.ndarray) -> tuple[float, float]:
     Crete, Dolmiere, Ladret, Nicolas 2007, "The blur effect: perception and estimation with a new no-reference
     perceptual blur metric": the share of neighbour differences that survives a strong low-pass, per direction; the
     worse direction counts. A picture without any difference is 1: it has nothing sharp. Each direction needs whole
-    lines but not all of them, so only every fourth is looked at, or every second of a small picture.
+    lines but not all of them, so only a sample is looked at.
 
     Parameters
     ----------

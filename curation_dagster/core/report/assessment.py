@@ -31,15 +31,25 @@ def assessment_markdown(archive: ArchiveVersion, assessment: Mapping[str, Any]) 
         parts.append("**Issues**\n\n" + "\n".join(f"- {i}" for i in assessment["issues"]))
     if assessment["labels"]:
         labels = assessment["labels"][:_MOST]
-        parts.append("**Labels**\n\n" + tabulate(labels, headers="keys", tablefmt="github") + _more(assessment["labels"]))
+        parts.append(
+            "**Labels**\n\n"
+            + tabulate(labels, headers="keys", tablefmt="github")
+            + _more(assessment["labels"])
+        )
     for field, values in assessment["distributions"].items():
         rows = sorted(values.items(), key=lambda i: (-i[1], str(i[0])))
         bars = [(value, n, _bar(n, rows[0][1])) for value, n in rows[:_MOST]]
-        parts.append(f"**{field.replace('_', ' ').capitalize()}**\n\n" + tabulate(bars, headers=["value", "records", ""], tablefmt="github") + _more(rows))
+        parts.append(
+            f"**{field.replace('_', ' ').capitalize()}**\n\n"
+            + tabulate(bars, headers=["value", "records", ""], tablefmt="github")
+            + _more(rows)
+        )
     if assessment["columns"]:
         columns = assessment["columns"]
         rows = [{"column": k, **v} for k, v in columns.items()] if isinstance(columns, Mapping) else columns
-        parts.append("**Missingness**\n\n" + tabulate(rows, headers="keys", tablefmt="github", floatfmt=".3f"))
+        parts.append(
+            "**Missingness**\n\n" + tabulate(rows, headers="keys", tablefmt="github", floatfmt=".3f")
+        )
     return "\n\n".join(parts)
 
 

@@ -1,7 +1,8 @@
 """The generated parts of ``docs/``: tables, criteria, checks, descriptor fields. Never typed twice.
 
 ``make docs`` writes them anew; a test fails while they are stale. A generated part stands between the lines
-``<!-- generated: NAME -->`` and ``<!-- end -->``.
+``<!-- generated: NAME -->`` and ``<!-- end -->``. The pages of the criteria are made by
+:mod:`curation_dagster.core.criteria.reference`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ def tables_reference() -> str:
             if c.isin:
                 notes.append("One of " + ", ".join(f"`{v}`" for v in c.isin) + ".")
             if c.ge is not None or c.le is not None:
-                notes.append(f"Range: {'' if c.ge is None else f'{c.ge:g}'} to {'' if c.le is None else f'{c.le:g}'}.")
+                notes.append(
+                    f"Range: {'' if c.ge is None else f'{c.ge:g}'} to {'' if c.le is None else f'{c.le:g}'}."
+                )
             if c.volatile:
                 notes.append("Not part of the fingerprint.")
             parts.append(f"| `{c.name}` | {c.type} | {'yes' if c.nullable else 'no'} | {' '.join(notes)} |")
@@ -53,8 +56,6 @@ GENERATED: dict[str, Callable[[], str]] = {
     "tables": tables_reference,
     "checks": checks_reference,
     "descriptor": descriptor_reference,
-    "protocol-map": criteria_reference.protocol_map,
-    "criteria": criteria_reference.criteria_reference,
 }
 
 
@@ -83,6 +84,7 @@ def main() -> None:
         if fresh != text:
             page.write_text(fresh, encoding="utf-8")
             print(f"wrote {page.relative_to(root)}")
+    criteria_reference.main(root / "docs")
 
 
 if __name__ == "__main__":

@@ -36,7 +36,10 @@ class Summary:
     @property
     def totals(self) -> dict[str, int]:
         """The sums over all archive versions."""
-        return {n: sum(a[n] for a in self.archives) for n in ("images_in", "images_kept", "images_excluded", "images_quarantined")}
+        return {
+            n: sum(a[n] for a in self.archives)
+            for n in ("images_in", "images_kept", "images_excluded", "images_quarantined")
+        }
 
 
 def summarize(lake: Lake, criteria: CriteriaSet) -> Summary:
@@ -63,16 +66,23 @@ def summarize(lake: Lake, criteria: CriteriaSet) -> Summary:
                 ("Diagnosis", "icd11_code || ' ' || icd11_title"),
                 ("Phototype", "'Fitzpatrick ' || fitzpatrick"),
                 ("Sex", "sex"),
-                ("Age", "CAST(floor(coalesce(age_years, age_low) / 10) * 10 AS INTEGER) || ' to ' || CAST(floor(coalesce(age_years, age_low) / 10) * 10 + 9 AS INTEGER)"),
+                (
+                    "Age",
+                    "CAST(floor(coalesce(age_years, age_low) / 10) * 10 AS INTEGER) || ' to ' || CAST(floor(coalesce(age_years, age_low) / 10) * 10 + 9 AS INTEGER)",
+                ),
                 ("Site", "anatomy_label"),
                 ("Modality", "modality"),
                 ("Confirmation", "confirmation"),
                 ("Licence", "licence"),
             )
         }
-        images = sql.sql(
-            "SELECT image_id, file, icd11_code, icd11_title, modality FROM corpus ORDER BY image_id LIMIT 60"
-        ).to_arrow_table().to_pylist()
+        images = (
+            sql.sql(
+                "SELECT image_id, file, icd11_code, icd11_title, modality FROM corpus ORDER BY image_id LIMIT 60"
+            )
+            .to_arrow_table()
+            .to_pylist()
+        )
     found = {(c, k): (f, o, r) for c, _, k, f, o, r in counts}
     table = []
     for criterion in criteria.criteria:
@@ -96,7 +106,9 @@ def summarize(lake: Lake, criteria: CriteriaSet) -> Summary:
 def write_report(summary: Summary, folder: Path) -> Path:
     """Write the report as self-contained HTML, and its numbers as JSON beside it; return the path of the HTML."""
     folder.mkdir(parents=True, exist_ok=True)
-    template = resources.files("curation_dagster").joinpath("core/report/report.html.j2").read_text(encoding="utf-8")
+    template = (
+        resources.files("curation_dagster").joinpath("core/report/report.html.j2").read_text(encoding="utf-8")
+    )
     page = Environment(autoescape=select_autoescape(default=True)).from_string(template)
     _replace(folder / "curation-report.html", page.render(s=summary, corpus="../corpus"))
     numbers = {
@@ -108,7 +120,9 @@ def write_report(summary: Summary, folder: Path) -> Path:
         "distributions": summary.distributions,
         "table_versions": summary.table_versions,
     }
-    _replace(folder / "curation-report.json", json.dumps(numbers, indent=2, ensure_ascii=False, default=str) + "\n")
+    _replace(
+        folder / "curation-report.json", json.dumps(numbers, indent=2, ensure_ascii=False, default=str) + "\n"
+    )
     return folder / "curation-report.html"
 
 
