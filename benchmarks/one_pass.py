@@ -111,7 +111,7 @@ def stages(item: FileItem) -> dict[str, float]:
         "sniff and segments": lambda: (sniff(data), jpeg_structure(data)),
         "decode, strict": lambda: decode_jpeg(data, settings.limits, structure),
         "hidden metadata": lambda: inventory(data, "JPEG", structure),
-        "stream digest": lambda: stream_sha256(data, "JPEG", structure),
+        "stream digest": lambda: stream_sha256(data, "JPEG", structure, item.sha256),
         "pixel digest": lambda: pixel_sha256(raster),
         "luma and scales": lambda: make_scales(raster),
         "sharpness": lambda: sharpness(s.grey_512, s.grey_256, settings.sharpness),

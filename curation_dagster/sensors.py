@@ -10,12 +10,13 @@ from pathlib import Path
 
 import dagster as dg
 
-from curation_dagster.core.registry.keys import KeyFormatError
+from curation_dagster.core.registry.keys import KeyFormatError, parse_key
 from curation_dagster.core.registry.loading import RegistryError
-from curation_dagster.jobs import curate_archive_version, rebuild_corpus
+from curation_dagster.jobs import PER_ARCHIVE, curate_archive_version, rebuild_corpus
 from curation_dagster.partitions import ARCHIVE_VERSIONS
 from curation_dagster.resources import Curation
 from curation_dagster.settings import autostart
+from curation_dagster.workspace import Workspace
 
 _MOST_AT_ONCE = 20
 STATUS = dg.DefaultSensorStatus.RUNNING if autostart() else dg.DefaultSensorStatus.STOPPED
@@ -28,6 +29,15 @@ def look_of(folder: Path) -> str:
         stat = path.lstat()
         digest.update(f"{path.relative_to(folder)}\t{stat.st_size}\t{stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]
+
+
+def curated_since(workspace: Workspace, folder: Path) -> bool:
+    """Return whether a delivery was curated after its files last changed, by whatever way the run was started."""
+    done = workspace.part("stages", parse_key(folder.name), ["finished_at"], stage=PER_ARCHIVE[-1])[
+        "finished_at"
+    ].to_pylist()
+    changed = max((max(s.st_mtime, s.st_ctime) for s in (p.lstat() for p in folder.rglob("*"))), default=0.0)
+    return bool(done) and done[0].timestamp() > changed
 
 
 @dg.sensor(job=curate_archive_version, minimum_interval_seconds=30, default_status=STATUS)
@@ -58,7 +68,9 @@ def new_deliveries(
             continue
         looks[folder.name] = look = look_of(folder)
         requested = f"{look} requested"
-        if seen.get(folder.name) == requested:
+        if seen.get(folder.name) == requested or (
+            folder.name not in seen and curated_since(workspace, folder)
+        ):
             looks[folder.name] = requested
         elif seen.get(folder.name) == look and len(requests) < _MOST_AT_ONCE:
             looks[folder.name] = requested

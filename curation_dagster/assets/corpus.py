@@ -46,7 +46,7 @@ def decisions(context: dg.AssetExecutionContext, curation: Curation) -> dg.Mater
             )
         )
         workspace.lake.replace(
-            "decisions", settled, {"archive": key.archive, "version": key.version}, {"run_id": context.run_id}
+            "decisions", settled, {"archive": key.archive, "version": key.version}, {"run_id": context.run.run_id}
         )
         digest.update(DECISIONS.fingerprint(settled).encode())
         for criterion, (failing, open_) in reasons_of(settled).items():
@@ -64,7 +64,7 @@ def decisions(context: dg.AssetExecutionContext, curation: Curation) -> dg.Mater
     )  # fmt: skip
     workspace.record_stage(
         EVERYTHING, "decisions", report.counts, report.fingerprint,
-        workspace.inputs(EVERYTHING, "duplicates", criteria=workspace.criteria.digest), context.run_id,
+        workspace.inputs(EVERYTHING, "duplicates", criteria=workspace.criteria.digest), context.run.run_id,
     )  # fmt: skip
     return shown(workspace, "decisions", report)
 
@@ -78,11 +78,11 @@ def corpus(context: dg.AssetExecutionContext, curation: Curation) -> dg.Material
     """
     workspace = curation.open()
     gate = admit(workspace)
-    published = publish_missing(workspace, gate, context.log.info, context.run_id)
-    rows, admissions = assemble(workspace, gate, published, context.run_id)
-    workspace.lake.replace("admissions", admissions, note={"run_id": context.run_id})
+    published = publish_missing(workspace, gate, context.log.info, context.run.run_id)
+    rows, admissions = assemble(workspace, gate, published, context.run.run_id)
+    workspace.lake.replace("admissions", admissions, note={"run_id": context.run.run_id})
     version = workspace.lake.replace(
-        "corpus", rows, note={"run_id": context.run_id, "criteria": workspace.criteria.digest}
+        "corpus", rows, note={"run_id": context.run.run_id, "criteria": workspace.criteria.digest}
     )
     report = StageReport(
         _total(admissions, "images_in"), rows.num_rows, _total(admissions, "images_excluded"),
@@ -90,7 +90,7 @@ def corpus(context: dg.AssetExecutionContext, curation: Curation) -> dg.Material
     )  # fmt: skip
     workspace.record_stage(
         EVERYTHING, "corpus", report.counts, report.fingerprint,
-        workspace.inputs(EVERYTHING, "decisions", criteria=workspace.criteria.digest), context.run_id,
+        workspace.inputs(EVERYTHING, "decisions", criteria=workspace.criteria.digest), context.run.run_id,
     )  # fmt: skip
     summary = summarize(workspace.lake, workspace.criteria)
     path = write_report(summary, workspace.settings.reports)
@@ -104,6 +104,8 @@ def corpus(context: dg.AssetExecutionContext, curation: Curation) -> dg.Material
         "corpus",
         report,
         {
+            "dagster/row_count": rows.num_rows,
+            "entered": report.rows_in,
             "admissions": markdown_table(
                 listed, ["archive version", "admitted", "in", "kept", "excluded", "quarantined", "reasons"]
             ),

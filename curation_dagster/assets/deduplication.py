@@ -35,7 +35,7 @@ def duplicates_within(context: dg.AssetExecutionContext, curation: Curation) -> 
     """
     workspace, key = curation.open(), key_of(context)
     groups = group_images(workspace, [key], admitted=None)
-    verdicts = evaluate(workspace.criteria, "duplicates", groups, stamp(context.run_id))
+    verdicts = evaluate(workspace.criteria, "duplicates", groups, stamp(context.run.run_id))
     report = finish(
         workspace,
         key,
@@ -51,7 +51,7 @@ def duplicates_within(context: dg.AssetExecutionContext, curation: Curation) -> 
             "harmonized",
             criteria=workspace.criteria.digest,
         ),
-        run_id=context.run_id,
+        run_id=context.run.run_id,
         reasons=reasons_of(verdicts),
     )
     return shown(workspace, "duplicates_within", report, {"relations": _relations(groups)})
@@ -67,7 +67,7 @@ def duplicates(context: dg.AssetExecutionContext, curation: Curation) -> dg.Mate
     keys = [ArchiveVersionKey(a, v) for a, v in sorted(versions_in_view(workspace).items())]
     admitted = {k: admission_of(workspace, k).admitted for k in keys}
     groups = group_images(workspace, keys, admitted)
-    verdicts = evaluate(workspace.criteria, "duplicates", groups, stamp(context.run_id))
+    verdicts = evaluate(workspace.criteria, "duplicates", groups, stamp(context.run.run_id))
     for archive, version in sorted(archive_versions(workspace)):
         key = ArchiveVersionKey(archive, version)
         if key in admitted:
@@ -75,12 +75,12 @@ def duplicates(context: dg.AssetExecutionContext, curation: Curation) -> dg.Mate
         else:
             why = f"the corpus looks at another version of {archive}"
             ids = workspace.part("records", key, ["image_id"])["image_id"]
-            mine = not_applicable(workspace, key, "duplicates", ids, why, context.run_id)
+            mine = not_applicable(workspace, key, "duplicates", ids, why, context.run.run_id)
         workspace.lake.replace(
             "verdicts",
             mine,
             {"archive": archive, "version": version, "stage": "duplicates"},
-            {"run_id": context.run_id},
+            {"run_id": context.run.run_id},
         )
     report = finish(
         workspace,
@@ -90,7 +90,7 @@ def duplicates(context: dg.AssetExecutionContext, curation: Curation) -> dg.Mate
         rows_in=groups.num_rows,
         inputs={str(k): workspace.stage(k, "duplicates_within")["fingerprint"] for k in keys}
         | {"criteria": workspace.criteria.digest},
-        run_id=context.run_id,
+        run_id=context.run.run_id,
         reasons=reasons_of(verdicts),
     )
     return shown(workspace, "duplicates", report, {"relations": _relations(groups)})

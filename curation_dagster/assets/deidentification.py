@@ -37,7 +37,7 @@ def deidentified(context: dg.AssetExecutionContext, curation: Curation) -> dg.Ma
         facts,
         rows_in=workspace.stage(key, "records")["rows_in"],
         inputs=workspace.inputs(key, "records", "measurements", criteria=workspace.criteria.digest),
-        run_id=context.run_id,
+        run_id=context.run.run_id,
     )
     counts: dict[str, int] = {}
     for actions in findings["actions"].to_pylist():

@@ -29,7 +29,7 @@ def harmonized(context: dg.AssetExecutionContext, curation: Curation) -> dg.Mate
         inputs=workspace.inputs(
             key, "records", descriptor=archive.digest, criteria=workspace.criteria.digest
         ),
-        run_id=context.run_id,
+        run_id=context.run.run_id,
     )
     codes = unified.group_by(
         ["diagnosis_source_label", "icd11_code", "icd11_title", "diagnosis_relation"]

@@ -39,10 +39,10 @@ def staged(context: dg.AssetExecutionContext, curation: Curation) -> dg.Material
         )
     )
     part = {"archive": key.archive, "version": key.version}
-    version = workspace.lake.replace("files", files, part, {"run_id": context.run_id})
+    version = workspace.lake.replace("files", files, part, {"run_id": context.run.run_id})
     report = StageReport(files.num_rows, files.num_rows, 0, 0, FILES.fingerprint(files), {}, version)
     workspace.record_stage(
-        key, "staged", report.counts, report.fingerprint, {"descriptor": archive.digest}, context.run_id
+        key, "staged", report.counts, report.fingerprint, {"descriptor": archive.digest}, context.run.run_id
     )
     roles = files.group_by(["role", "media_type", "checksum_state"]).aggregate(
         [([], "count_all"), ("bytes", "sum")]
@@ -83,7 +83,7 @@ def records(context: dg.AssetExecutionContext, curation: Curation) -> dg.Materia
         facts=built.table,
         rows_in=built.table.num_rows,
         inputs=workspace.inputs(key, "staged", descriptor=archive.digest, criteria=workspace.criteria.digest),
-        run_id=context.run_id,
+        run_id=context.run.run_id,
     )
     return shown(
         workspace,

@@ -77,7 +77,7 @@ def measurements(context: dg.AssetExecutionContext, curation: Curation) -> dg.Ma
         workspace.settings.work / "measurements" / str(key),
         workspace.settings.workers,
         context.log.info,
-        note={"run_id": context.run_id, "key": str(key)},
+        note={"run_id": context.run.run_id, "key": str(key)},
     )
     rows = _rows(workspace)
     states = measured_states(rows, distinct)
@@ -93,7 +93,7 @@ def measurements(context: dg.AssetExecutionContext, curation: Curation) -> dg.Ma
     )
     workspace.record_stage(
         key, "measurements", report.counts, report.fingerprint,
-        workspace.inputs(key, "staged", measuring_code=measured_by()), context.run_id,
+        workspace.inputs(key, "staged", measuring_code=measured_by()), context.run.run_id,
     )  # fmt: skip
     counted = {s: list(states.values()).count(s) for s in sorted(set(states.values()))}
     return shown(
@@ -145,6 +145,6 @@ def quality(context: dg.AssetExecutionContext, curation: Curation) -> dg.Materia
         facts,
         rows_in=workspace.stage(key, "records")["rows_in"],
         inputs=workspace.inputs(key, "records", "measurements", criteria=workspace.criteria.digest),
-        run_id=context.run_id,
+        run_id=context.run.run_id,
     )
     return shown(workspace, "quality", report)

@@ -19,16 +19,16 @@ def review_queue(context: dg.AssetExecutionContext, curation: Curation) -> dg.Ma
     workspace, key = curation.open(), key_of(context)
     verdicts = workspace.part("verdicts", key, ["image_id", "criterion", "outcome", "stage"])
     queue = REVIEW_QUEUE.conform(
-        queue_of(verdicts, workspace.criteria, key.archive, key.version, run_id=context.run_id)
+        queue_of(verdicts, workspace.criteria, key.archive, key.version, run_id=context.run.run_id)
     )
     version = workspace.lake.replace(
-        "review_queue", queue, {"archive": key.archive, "version": key.version}, {"run_id": context.run_id}
+        "review_queue", queue, {"archive": key.archive, "version": key.version}, {"run_id": context.run.run_id}
     )
     report = StageReport(queue.num_rows, queue.num_rows, 0, 0, REVIEW_QUEUE.fingerprint(queue), {}, version)
     workspace.record_stage(
         key, "review_queue", report.counts, report.fingerprint,
         workspace.inputs(key, "quality", "deidentified", "harmonized", "duplicates_within", criteria=workspace.criteria.digest),
-        context.run_id,
+        context.run.run_id,
     )  # fmt: skip
     counts = queue.group_by(["criterion", "purpose"]).aggregate([([], "count_all")]).to_pylist()
     rows = sorted((c["criterion"], c["purpose"], c["count_all"]) for c in counts)

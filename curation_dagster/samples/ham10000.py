@@ -89,7 +89,7 @@ _DEFECTS: dict[str, tuple[Callable[[Picture], bytes], tuple[str, ...]]] = {
     "underexposed": (_on_picture(defects.underexposed), ("underexposed",)),
     "overexposed": (_on_picture(defects.overexposed), ("overexposed",)),
     "tiny": (_on_picture(defects.tiny), ("resolution",)),
-    "hair": (_on_picture(defects.with_hair), ("hair",)),
+    "hair": (_on_picture(partial(defects.with_hair, count=30)), ("hair",)),
     "ruler": (_on_picture(defects.with_ruler), ("ruler",)),
     "vignette": (_on_picture(defects.with_vignette), ("vignette",)),
     "progressive": (lambda p: encodings.jpeg(p, progressive=True), ("not:integrity",)),

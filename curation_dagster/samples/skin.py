@@ -308,7 +308,7 @@ def _cloth(scene: _Scene) -> tuple[Field, NDArray[np.float32]]:
     # no blue: it would be taken for surgical ink
     tones = (
         (66, 118, 104),
-        (196, 197, 195),
+        (168, 170, 168),
         (134, 133, 130),
         (176, 167, 150),
         (112, 140, 116),

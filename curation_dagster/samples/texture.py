@@ -53,8 +53,9 @@ def cells(
     drift = np.float32(0.7 * spacing)
     y += rng.uniform(-jitter, jitter, y.shape).astype(np.float32) * np.float32(spacing)
     x += rng.uniform(-jitter, jitter, x.shape).astype(np.float32) * np.float32(spacing)
-    y += drift * clouds(rng, *y.shape, 4)
-    x += drift * clouds(rng, *x.shape, 4)
+    rows, columns = y.shape
+    y += drift * clouds(rng, rows, columns, 4)
+    x += drift * clouds(rng, rows, columns, 4)
     inside = (y >= 0) & (y < work_height) & (x >= 0) & (x < width)
     centres = np.full((work_height, width), 255, np.uint8)
     centres[y[inside].astype(int), x[inside].astype(int)] = 0

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import piexif
 import pytest
+import simplejpeg
 import yaml
 from PIL import Image
 
@@ -174,6 +175,26 @@ def test_every_kind_of_trouble_is_planted(written):
         "name_in_folder", "ham10000_same_file", "ham10000_re_encoded", "no_information", "grey", "cmyk", "progressive",
         "age_above_89",
     } <= planted  # fmt: skip
+
+
+def test_strict_decoders_refuse_what_is_planted_as_damaged_and_nothing_else(written, inventories):
+    damaged = {(i.archive, i.path) for i in written[1].planted if "integrity" in i.expected}
+    assert len(damaged) >= 7
+    for archive, files in inventories.items():
+        for path, data in _images(files).items():
+            assert _decodes(data) == ((archive, path) not in damaged), (archive, path)
+
+
+def _decodes(data: bytes) -> bool:
+    try:
+        if data.startswith(b"\xff\xd8"):
+            simplejpeg.decode_jpeg(data, colorspace="GRAY", strict=True)
+        else:
+            with Image.open(io.BytesIO(data)) as image:
+                image.load()
+    except (ValueError, OSError, SyntaxError):
+        return False
+    return True
 
 
 def test_copies_are_copies_of_what_they_name(written, inventories):

@@ -21,7 +21,7 @@ from curation_dagster.core.duplicates.banded import banded, plan
 from curation_dagster.core.duplicates.bounds import DuplicateBounds
 from curation_dagster.core.duplicates.pairs import Pairs
 from curation_dagster.core.duplicates.scan import scan
-from curation_dagster.core.duplicates.variants import HASH_BYTES, IDENTITY, INVERSE, Hashes
+from curation_dagster.core.duplicates.variants import HASH_BYTES, INVERSE, Hashes
 
 Method = Literal["auto", "scan", "banded"]
 
@@ -287,6 +287,3 @@ def hash_bytes(hashes: pa.ChunkedArray) -> npt.NDArray[np.uint8]:
         )
     joined = b"".join(hashes.to_pylist())
     return np.frombuffer(joined, np.uint8).reshape(-1, HASH_BYTES)
-
-
-__all__ = ["CANDIDATES", "IDENTITY", "SEARCHED_COLUMNS", "Costs", "hash_bytes", "near_pairs", "search"]

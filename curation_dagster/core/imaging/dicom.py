@@ -61,17 +61,22 @@ def read_dataset(data: bytes) -> Dataset:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            if data[128:132] == b"DICM":
-                meta = pydicom.filereader.read_file_meta_info(io.BytesIO(data))  # type: ignore[arg-type]
-                if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
-                    raise DicomError(
-                        "unsupported", "a deflated dataset; its size is unknown before it is inflated"
-                    )
+            if _stated_syntax(data) == DeflatedExplicitVRLittleEndian:
+                raise DicomError("unsupported", "a deflated dataset; its size is unknown before it is inflated")
             return pydicom.dcmread(io.BytesIO(data), force=True)
         except (DicomError, MemoryError):
             raise
         except Exception as error:  # pydicom raises whatever a damaged file leads it to
             raise DicomError("unreadable", f"the dataset can't be parsed ({type(error).__name__})") from error
+
+
+def _stated_syntax(data: bytes) -> str | None:
+    """Return the transfer syntax that the file meta group states, read without pydicom, which would inflate first."""
+    at = data.find(b"\x02\x00\x10\x00UI", 128, 8192)  # (0002,0010), always explicit little endian (PS3.10, 7.1)
+    if at < 0:
+        return None
+    size = int.from_bytes(data[at + 6 : at + 8], "little")
+    return data[at + 8 : at + 8 + size].rstrip(b"\0 ").decode("ascii", "replace")
 
 
 def decode_dicom(data: bytes, limits: Limits) -> Picture:

@@ -10,9 +10,12 @@ import cv2
 import numpy as np
 
 from curation_dagster.core.imaging.segments import (
+    APP0,
     APP14,
     COM,
     PNG_PIXEL_CHUNKS,
+    PNG_SIGNATURE,
+    Part,
     Structure,
     jpeg_structure,
     png_structure,
@@ -20,6 +23,7 @@ from curation_dagster.core.imaging.segments import (
 
 # words of 8 bytes: 32 rows of a prime number of lanes are summed, so that no shift of a usual size maps onto itself
 _LANES, _ROWS = 509, 32
+_JFIF_SIZE = 18  # marker, length and 14 bytes: no thumbnail
 
 
 @dataclass(frozen=True)
@@ -31,30 +35,42 @@ class PerceptualHashes:
     hash_is_degenerate: bool
 
 
-def stream_sha256(data: bytes, kind: str | None, structure: Structure | None = None) -> str | None:
-    """Return the SHA-256 of the parts of a JPEG or PNG that carry pixels, None for other formats.
+def stream_sha256(
+    data: bytes, kind: str | None, structure: Structure | None = None, file_sha256: str | None = None
+) -> str | None:
+    """Return the SHA-256 of a JPEG or PNG without its metadata, None for other formats.
 
-    Two files with the same digest show the same pixels and differ at most in metadata. The Adobe segment counts,
-    because it decides how colours are read.
+    What is hashed is the stripped file: of a JPEG the plain JFIF header, the Adobe segment (it decides how colours are
+    read) and all segments that are neither application segments nor comments; of a PNG the chunks that carry pixels.
+    So it equals the SHA-256 of a file that carries nothing else, and ``file_sha256`` saves hashing it twice.
     """
     if kind == "JPEG":
         structure = structure or jpeg_structure(data)
-        parts = [
-            p
-            for p in structure.parts
-            if not (0xE0 <= p.name[0] <= 0xEF or p.name[0] == COM)
-            or (p.name[0] == APP14 and data.startswith(b"Adobe", p.body))
-        ]
+        ranges = [(0, 2), *((p.start, p.end) for p in structure.parts if _is_kept(data, p))]
+        if structure.problem is None:
+            ranges.append((structure.end - 2, structure.end))
     elif kind == "PNG":
         structure = structure or png_structure(data)
-        parts = [p for p in structure.parts if p.name in PNG_PIXEL_CHUNKS]
+        kept = ((p.start, p.end) for p in structure.parts if p.name in PNG_PIXEL_CHUNKS)
+        ranges = [(0, len(PNG_SIGNATURE)), *kept]
     else:
         return None
+    if file_sha256 is not None and sum(end - start for start, end in ranges) == len(data):
+        return file_sha256
     view = memoryview(data)
     digest = hashlib.sha256()
-    for part in parts:
-        digest.update(view[part.start : part.end])
+    for start, end in ranges:
+        digest.update(view[start:end])
     return digest.hexdigest()
+
+
+def _is_kept(data: bytes, part: Part) -> bool:
+    code = part.name[0]
+    if code == APP0:
+        return part.size == _JFIF_SIZE and data.startswith(b"JFIF\0", part.body)
+    if code == APP14:
+        return data.startswith(b"Adobe", part.body)
+    return code != COM and not 0xE0 <= code <= 0xEF
 
 
 def pixel_sha256(raster: np.ndarray) -> str:

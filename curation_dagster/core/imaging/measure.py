@@ -83,7 +83,7 @@ def measure(item: FileItem) -> dict[str, Any]:
         )
         return row | {"decode_state": "changed", "decode_detail": reason}
     try:
-        return row | measure_bytes(data, settings)
+        return row | measure_bytes(data, settings, found)
     except MemoryError:
         raise
     except Exception as error:  # the contract: content becomes a row
@@ -91,8 +91,8 @@ def measure(item: FileItem) -> dict[str, Any]:
         return row | {"decode_state": "unreadable", "decode_detail": reason}
 
 
-def measure_bytes(data: bytes, settings: Measuring) -> dict[str, Any]:
-    """Return all columns that follow from the content alone."""
+def measure_bytes(data: bytes, settings: Measuring, sha256: str | None = None) -> dict[str, Any]:
+    """Return all columns that follow from the content alone; its digest saves work where it is known."""
     sniffed = sniff(data)
     structure: Structure | None = None
     if sniffed.format == "JPEG":
@@ -173,6 +173,6 @@ def _stored(picture: Picture, size: int) -> dict[str, Any]:
             "long_side": max(oriented),
             "megapixels": width * height / 1e6,
             "bits_per_pixel": size * 8 / (width * height),
-            "orientation": picture.orientation,
+            "orientation": picture.stated_orientation,
         }
     return row

@@ -35,9 +35,11 @@ class Picture:
     mode : str or None
         Layout of ``raster``: L, LA, RGB, RGBA or CMYK (0 is no ink).
     width, height : int or None
-        As stored, in px.
+        Of ``raster``, in px.
     orientation : int
         EXIF orientation, 1 to 8, that is still to be applied.
+    turned : int
+        Orientation that the decoder has applied already (TIFF, HEIC).
     frames : int or None
         Frames or pages in the file.
     color_mode : str or None
@@ -61,6 +63,7 @@ class Picture:
     width: int | None = None
     height: int | None = None
     orientation: int = 1
+    turned: int = 1
     frames: int | None = None
     color_mode: str | None = None
     bit_depth: int | None = None
@@ -78,6 +81,11 @@ class Picture:
     def failed(self, state: str, detail: str) -> Picture:
         """Return a copy without pixels."""
         return replace(self, state=state, detail=detail, raster=None, mode=None)
+
+    @property
+    def stated_orientation(self) -> int:
+        """The orientation that the file states, whoever applies it."""
+        return self.orientation if self.orientation != 1 else self.turned
 
     @property
     def oriented_size(self) -> tuple[int, int] | None:

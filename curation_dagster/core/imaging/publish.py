@@ -139,6 +139,7 @@ def standardize(picture: Picture) -> tuple[np.ndarray, list[str], str | None]:
         done.append("alpha_flattened")
     if picture.orientation != 1:
         rgb = orient(rgb, picture.orientation)
+    if picture.stated_orientation != 1:
         done.append("oriented")
     return np.ascontiguousarray(rgb), done, note
 

@@ -144,7 +144,7 @@ def _of_pillow(picture: Picture, image: Image.Image, data: bytes) -> Picture:
         depths = image.tag_v2.get(258)  # type: ignore[attr-defined]
         if isinstance(depths, tuple) and depths:
             found["bit_depth"] = int(depths[0])
-        found["orientation"] = tags.orientation
+        found["turned"] = tags.orientation  # Pillow turns a TIFF while loading it
         found["is_lossless"] = image.tag_v2.get(_TIFF_COMPRESSION, 1) not in _LOSSY_TIFF  # type: ignore[attr-defined]
     elif picture.format == "BMP":
         found["is_lossless"] = True
@@ -188,6 +188,7 @@ def _decoded_heif(picture: Picture, data: bytes, structure: Structure, limits: L
             has_alpha="A" in heif.mode or "a" in heif.mode,
             is_lossless=False,
             icc=heif.info.get("icc_profile") or None,
+            turned=_stated(heif.info.get("original_orientation")),
         ),
         limits,
     )
@@ -204,6 +205,10 @@ def _decoded_heif(picture: Picture, data: bytes, structure: Structure, limits: L
     if structure.problem is not None:
         picture = picture.but(state="damaged", detail=structure.problem)
     return picture
+
+
+def _stated(orientation: object) -> int:
+    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
 
 
 def _pixel_chunks(data: bytes, structure: Structure) -> bytes:

@@ -74,7 +74,7 @@ PAIRS: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
     "licence_modification": ({"permits_modification": False}, "fail", {}),
     "licence_redistribution": ({"permits_redistribution": False}, "fail", {}),
     "representative": ({"is_representative": False, "relation": "near"}, "fail", {}),
-    "duplicate_certain": ({"relation": "uncertain"}, "review", {"relation": "near"}),
+    "duplicate_certain": ({"relation": "representative", "uncertain_with": ["b"]}, "review", {"relation": "near"}),
     "duplicate_labels_agree": ({"label_conflict": True, "labels": ["2C30@a", "2F20@b"]}, "fail", {}),
 }  # fmt: skip
 

@@ -49,11 +49,11 @@ def test_the_scan_of_one_set_against_another_finds_what_brute_force_finds(seed, 
     assert as_set(found) == brute_force(left, right, radius, dihedral_radius)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
-    radius=st.integers(0, 24),
-    dihedral_radius=st.one_of(st.none(), st.integers(0, 12)),
+    radius=st.integers(0, 16),
+    dihedral_radius=st.one_of(st.none(), st.integers(0, 6)),
     agreeing=st.integers(1, 2),
     apart=st.booleans(),
 )
@@ -164,7 +164,7 @@ def pairs_of(candidates: pa.Table) -> set[tuple[str, str, str]]:
     return {(r["a"], r["b"], r["kind"]) for r in candidates.to_pylist()}
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_candidates_do_not_depend_on_the_order_of_rows(seed):
     bits = clustered_bits(seed, 40)
@@ -173,7 +173,7 @@ def test_candidates_do_not_depend_on_the_order_of_rows(seed):
     assert search(shuffled, None, BOUNDS).equals(search(table, None, BOUNDS))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), share=st.floats(0.1, 0.9))
 def test_an_incremental_search_gives_the_groups_of_a_search_from_scratch(seed, share):
     rng = np.random.default_rng(seed)
