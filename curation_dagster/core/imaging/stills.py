@@ -188,7 +188,7 @@ def _decoded_heif(picture: Picture, data: bytes, structure: Structure, limits: L
             has_alpha="A" in heif.mode or "a" in heif.mode,
             is_lossless=False,
             icc=heif.info.get("icc_profile") or None,
-            turned=_stated(heif.info.get("original_orientation")),
+            turned=_stated(heif.info.get("exif")),
         ),
         limits,
     )
@@ -207,8 +207,9 @@ def _decoded_heif(picture: Picture, data: bytes, structure: Structure, limits: L
     return picture
 
 
-def _stated(orientation: object) -> int:
-    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
+def _stated(block: bytes | None) -> int:
+    """Return the orientation in an EXIF block, with or without its header; 1 if there is none."""
+    return exif.read_tags(block[6:] if block.startswith(b"Exif") else block).orientation if block else 1
 
 
 def _pixel_chunks(data: bytes, structure: Structure) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import piexif
 import pillow_heif
 import pydicom
 import simplejpeg
@@ -111,27 +112,28 @@ def dicom(
     pixels: np.ndarray, photometric: str | None = None, syntax: str = ExplicitVRLittleEndian, **tags: Any
 ) -> bytes:
     """Return a DICOM file of the samples as given, uncompressed unless ``syntax`` is one that pydicom encodes."""
-    data = _dataset(pixels.shape, pixels.dtype.itemsize * 8, photometric)
+    data = dataset_of(pixels.shape, pixels.dtype.itemsize * 8, photometric)
     data.PixelData = pixels.tobytes() + b"\0" * (pixels.nbytes % 2)
     for name, value in tags.items():
         setattr(data, name, value)
     data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     if syntax != ExplicitVRLittleEndian:
         data.compress(syntax)
-    return _written(data)
+    return written(data)
 
 
 def dicom_jpeg(pixels: np.ndarray, photometric: str = "YBR_FULL_422", frame: bytes | None = None) -> bytes:
     """Return a DICOM file with a baseline JPEG frame."""
-    data = _dataset(pixels.shape, 8, photometric)
+    data = dataset_of(pixels.shape, 8, photometric)
     data.LossyImageCompression = "01"
     data.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
     data.PixelData = encapsulate([frame if frame is not None else jpeg(pixels, subsampling="422")])
     data["PixelData"].VR = "OB"
-    return _written(data)
+    return written(data)
 
 
-def _dataset(shape: tuple[int, ...], bits: int, photometric: str | None) -> Dataset:
+def dataset_of(shape: tuple[int, ...], bits: int, photometric: str | None) -> Dataset:
+    """Return a dataset without pixel data."""
     data = Dataset()
     data.file_meta = FileMetaDataset()
     data.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
@@ -147,7 +149,8 @@ def _dataset(shape: tuple[int, ...], bits: int, photometric: str | None) -> Data
     return data
 
 
-def _written(data: Dataset) -> bytes:
+def written(data: Dataset) -> bytes:
+    """Return the DICOM file of a dataset."""
     target = io.BytesIO()
     pydicom.dcmwrite(target, data, enforce_file_format=True)
     return target.getvalue()
@@ -166,8 +169,6 @@ def with_chunk(file: bytes, name: bytes, body: bytes) -> bytes:
 
 def exif(**tags: Any) -> bytes:
     """Return an EXIF block (``Exif``, two zeros, TIFF) as piexif writes it; keys ``zeroth``, ``exif``, ``gps``, ``first``, ``thumbnail``."""
-    import piexif
-
     names = {"zeroth": "0th", "exif": "Exif", "gps": "GPS", "first": "1st", "thumbnail": "thumbnail"}
     return piexif.dump({names[k]: v for k, v in tags.items()})
 
