@@ -112,7 +112,7 @@ def both_of_a_group_into_the_corpus(workspace: Workspace) -> None:
     members = [g["image_id"] for g in groups if g["group_id"] == groups[0]["group_id"]][:2]
     for row, member in zip(extra, members, strict=True):
         row["image_id"] = member
-    kept = rows.filter(~pc.is_in(rows["image_id"], pa.array(members)))
+    kept = rows.filter(pc.invert(pc.is_in(rows["image_id"], pa.array(members))))
     workspace.lake.replace("corpus", pa.concat_tables([kept, TABLES["corpus"].conform(extra)]))
 
 
