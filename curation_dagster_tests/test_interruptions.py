@@ -115,9 +115,10 @@ def test_a_bad_delivery_is_refused_and_touches_nothing_else(case: str, curated: 
     make, stage, error = BAD[case]
     before = fingerprints(curated.workspace)
     workspace = curated.workspace
-    (workspace.settings.archives[0] / "pad_ufes_20.yaml").write_text(
-        "extends: pad_ufes_20\nversions:\n  synthetic: {synthetic: true}\n  bad: {note: refused}\n"
-    )
+    described = workspace.settings.archives[0] / "pad_ufes_20.yaml"
+    lines = described.read_text().splitlines()
+    lines.insert(lines.index("versions:") + 1, "  bad: {note: refused}")
+    described.write_text("\n".join(lines))
     deliver(curated, "pad_ufes_20@bad", make)
     assert curated.curate("pad_ufes_20@bad", KEY) == {"pad_ufes_20@bad": False, KEY: True}
     failed = [

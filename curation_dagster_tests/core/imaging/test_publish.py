@@ -286,11 +286,15 @@ def test_an_id_that_is_no_uuid_never_becomes_a_path(image_id: str, tmp_path: Pat
         publish(PublishItem(image_id, item_of(tmp_path, jpeg(PIXELS)), str(tmp_path / "corpus")))
 
 
-def test_what_jpeg_can_not_hold_fails_with_the_reason(tmp_path: Path) -> None:
-    wide = np.zeros((16, 70000, 3), np.uint8)
-    row, _ = put(tmp_path, saved(wide, "TIFF", compression="jpeg"))
+def test_what_jpeg_can_not_hold_fails_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode = module._encode
+    monkeypatch.setattr(module, "_encode", lambda pixels, is_lossless: encode(pixels, False))
+    row, root = put(tmp_path, saved(np.zeros((2, 70000, 3), np.uint8), "PNG"))
     assert row["state"] == "failed"
     assert "65500" in row["detail"]
+    assert not root.exists()
 
 
 def test_written_jpegs_decode_strictly(tmp_path: Path) -> None:
