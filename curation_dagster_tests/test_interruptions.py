@@ -165,7 +165,7 @@ def test_an_archive_is_added_by_one_file_and_no_code(installation: Installation)
         (folder / "photos" / f"p{number}.JPG").write_bytes(
             jpeg(skin.lesion(900 + number, (640, 480), 1 + number, "clinical"))
         )
-        rows.append(f"p{number};{number};{label};biopsy;{'I II III IV'.split()[number]}")
+        rows.append(f"p{number};{number};{label};biopsy;{['I', 'II', 'III', 'IV'][number]}")
     (folder / "liste.csv").write_text("\n".join(rows), encoding="cp1252")
     installation.all_the_way("st_elsewhere@2026-01")
     corpus = installation.workspace.lake.read("corpus").to_pylist()
