@@ -17,7 +17,12 @@ def main() -> int:
     failed = 0
     for name in sys.argv[1:] or BENCHMARKS:
         print(f"\n== {name}", flush=True)
-        failed += subprocess.run([sys.executable, str(Path(__file__).parent / f"{name}.py")], check=False).returncode != 0
+        failed += (
+            subprocess.run(
+                [sys.executable, str(Path(__file__).parent / f"{name}.py")], check=False
+            ).returncode
+            != 0
+        )
     return failed
 
 
