@@ -17,12 +17,13 @@ from curation_dagster.core.criteria import reference as criteria_reference
 from curation_dagster.core.criteria.loading import load_criteria
 from curation_dagster.core.report.reference import pages, render
 from curation_dagster.definitions import defs
-from curation_dagster.jobs import OVER_ALL, PER_ARCHIVE
 from curation_dagster.schemas import (
     CONFIRMATIONS,
     DECODE_STATES,
     JOIN_STATES,
     OUTCOMES,
+    OVER_ALL,
+    PER_ARCHIVE,
     RELATIONS,
     STAGES,
     TABLES,

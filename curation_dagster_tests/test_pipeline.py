@@ -12,6 +12,7 @@ from PIL import Image
 
 from curation_dagster.core.report.explain import explain_image
 from curation_dagster.samples import write_samples
+from curation_dagster.schemas import PER_ARCHIVE
 from curation_dagster.workspace import EVERYTHING, Workspace
 from curation_dagster_tests.installation import Installation
 
@@ -202,7 +203,6 @@ def test_a_changed_bound_decides_anew_without_reading_a_pixel(
     import dagster as dg
 
     from curation_dagster.definitions import defs
-    from curation_dagster.jobs import PER_ARCHIVE
 
     again = [s for s in PER_ARCHIVE if s not in ("staged", "records", "measurements")]
     job = defs.resolve_job_def("curate_archive_version")

@@ -13,8 +13,7 @@ import pytest
 from curation_dagster.checks.catalogue import CATALOGUE, Check, blocking_checks
 from curation_dagster.checks.wiring import criterion_outcome
 from curation_dagster.core.registry.keys import ArchiveVersionKey, parse_key
-from curation_dagster.jobs import OVER_ALL, PER_ARCHIVE
-from curation_dagster.schemas import STAGES, TABLES
+from curation_dagster.schemas import OVER_ALL, PER_ARCHIVE, STAGES, TABLES
 from curation_dagster.workspace import EVERYTHING, Workspace
 from curation_dagster_tests.installation import Installation
 
