@@ -15,6 +15,7 @@ from curation_dagster.core.registry.keys import ArchiveVersionKey
 from curation_dagster.core.registry.loading import RegistryError
 from curation_dagster.core.review.approvals import current_approval, standing_approvals
 from curation_dagster.schemas import PER_ARCHIVE
+from curation_dagster.version import deciding_code
 from curation_dagster.workspace import Workspace
 
 
@@ -35,7 +36,11 @@ def versions_in_view(workspace: Workspace) -> dict[str, str]:
 def admission_of(workspace: Workspace, key: ArchiveVersionKey) -> Admission:
     """Return whether the corpus may take images from an archive version now, and every reason why not."""
     reasons: list[str] = []
-    current = {"criteria": workspace.criteria.digest, "measuring_code": measured_by()}
+    current = {
+        "criteria": workspace.criteria.digest,
+        "measuring_code": measured_by(),
+        "code": deciding_code(),
+    }
     try:
         current["descriptor"] = workspace.resolve(str(key)).digest
     except RegistryError as error:

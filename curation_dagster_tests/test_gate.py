@@ -6,6 +6,7 @@ import uuid
 from datetime import UTC, datetime
 
 import pyarrow as pa
+import pytest
 
 from curation_dagster.core.admission import current_versions, failed_checks, open_samples, stale_stages
 from curation_dagster.core.registry.keys import parse_key
@@ -121,3 +122,11 @@ def test_reasons_are_sentences() -> None:
     assert open_samples(queue, TABLES["reviews"].empty(), ["c"]) == [
         "the sample for c waits for people: 1 of 1 images have no verdict"
     ]
+
+
+def test_tables_of_other_code_or_vocabularies_are_out_of_date(
+    curated: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("curation_dagster.gate.deciding_code", lambda: "of the next release")
+    reasons = admission_of(curated.workspace, KEY).reasons
+    assert "harmonized is out of date: code changed since; materialize harmonized again" in reasons
