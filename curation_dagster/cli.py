@@ -12,6 +12,9 @@ import click
 
 from curation_dagster.settings import Settings
 
+# variables that would lead a command from one installation into another
+OF_ONE_INSTALLATION = ("DAGSTER_HOME", "CURATION_LAKE", "CURATION_LANDING", "CURATION_ARCHIVES")
+
 
 class Problem(click.ClickException):
     """An error that the user can do something about: the message says what."""
@@ -45,18 +48,16 @@ def dev(host: str, port: int, on_demo: bool) -> None:
 
     There is no authentication in it: it listens on the loopback address only, unless --host says otherwise.
     """
-    settings = Settings.load()
-    home = settings.home / "demo" if on_demo else settings.home
-    dagster_home = prepare_instance(home)
-    settings.landing.mkdir(parents=True, exist_ok=True)
-    environment = {
-        **os.environ,
-        "DAGSTER_HOME": str(dagster_home),
-        "CURATION_HOME": str(home),
+    settings = Settings.load(Settings.load().home / "demo" if on_demo else None)
+    environment = {k: v for k, v in os.environ.items() if not (on_demo and k in OF_ONE_INSTALLATION)}
+    environment |= {
+        "DAGSTER_HOME": environment.get("DAGSTER_HOME") or str(prepare_instance(settings.home)),
+        "CURATION_HOME": str(settings.home),
         "CURATION_AUTOSTART": os.environ.get("CURATION_AUTOSTART", "1"),
     }
+    settings.landing.mkdir(parents=True, exist_ok=True)
     click.echo(
-        f"http://{host}:{port}   deliveries go to {home / 'landing'}/<archive>@<version>/   Ctrl-C stops"
+        f"http://{host}:{port}   deliveries go to {settings.landing}/<archive>@<version>/   Ctrl-C stops"
     )
     process = subprocess.Popen(  # noqa: S603 - our own interpreter
         [
@@ -150,10 +151,11 @@ def export_queue(key: str, out: Path) -> None:
     """Write the open queue of KEY as a CSV file, with a column for the verdict."""
     from curation_dagster.core.registry.keys import parse_key
     from curation_dagster.core.review.verdicts import write_queue
+    from curation_dagster.review_queues import open_reviews
 
     workspace = open_workspace()
     parsed = parse_key(key)
-    n = write_queue(workspace.part("review_queue", parsed), workspace.part("reviews", parsed), out)
+    n = write_queue(open_reviews(workspace, parsed), workspace.part("reviews", parsed), out)
     click.echo(f"{n} images wait for a verdict: {out}")
 
 
@@ -166,9 +168,21 @@ def record_verdicts(csv: Path, reviewer: str) -> None:
 
     workspace = open_workspace()
     try:
-        rows = read_verdicts(csv, reviewer)
+        rows = read_verdicts(csv, reviewer, known_criteria=[c.id for c in workspace.criteria.criteria])
     except VerdictError as error:
         raise Problem(str(error)) from error
+    if reviewer.strip().lower().split(" ")[0] in ("rule", "sample"):
+        raise Problem(f"{reviewer!r} can't be a reviewer: the ledger calls rules and samples so")
+    with workspace.lake.sql("records", rows=rows) as sql:
+        unknown = sql.execute(
+            "SELECT archive || '@' || version, image_id FROM rows WHERE NOT EXISTS (SELECT 1 FROM records r WHERE "
+            "r.archive = rows.archive AND r.version = rows.version AND r.image_id = rows.image_id)"
+        ).fetchall()
+    if unknown:
+        raise Problem(
+            f"{len(unknown)} verdicts are on images that are not there, such as {unknown[0][1]} in {unknown[0][0]}; "
+            "none was added"
+        )
     workspace.lake.append("reviews", rows, {"reviewer": reviewer})
     click.echo(f"{rows.num_rows} verdicts of {reviewer} were added; rebuild the corpus to take them up")
 

@@ -28,11 +28,12 @@ def run_demo(home: Path, images: int, keep: bool) -> None:
     """Run the demo in ``home``, which is emptied first unless ``keep``."""
     started = time.monotonic()
     _empty(home, keep)
+    from curation_dagster.cli import OF_ONE_INSTALLATION, instance_of
+
     os.environ["CURATION_HOME"] = str(home)
-    for name in ("CURATION_LAKE", "CURATION_LANDING", "CURATION_ARCHIVES", "DAGSTER_HOME"):
+    for name in OF_ONE_INSTALLATION:
         os.environ.pop(name, None)
 
-    from curation_dagster.cli import instance_of
     from curation_dagster.runs import approve_archive_version, approve_criteria, curate_keys, rebuild
     from curation_dagster.samples.write import write_samples
 
@@ -70,6 +71,7 @@ def run_demo(home: Path, images: int, keep: bool) -> None:
 def judge_everything(workspace: Workspace, key: str) -> int:
     """Record a verdict of the actor for each queued image: pass. Return how many."""
     from curation_dagster.core.registry.keys import parse_key
+    from curation_dagster.review_queues import open_reviews
 
     parsed = parse_key(key)
     now = datetime.now(UTC)
@@ -85,7 +87,7 @@ def judge_everything(workspace: Workspace, key: str) -> int:
             "comment": "synthetic picture",
             "reviewed_at": now,
         }
-        for q in workspace.part("review_queue", parsed).to_pylist()
+        for q in open_reviews(workspace, parsed).to_pylist()
     ]
     if rows:
         workspace.lake.append("reviews", TABLES["reviews"].conform(rows), {"reviewer": ACTOR})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from curation_dagster.checks.catalogue import blocking_checks
 from curation_dagster.core.admission import (
     Admission,
@@ -16,7 +18,79 @@ from curation_dagster.core.registry.loading import RegistryError
 from curation_dagster.core.review.approvals import current_approval, standing_approvals
 from curation_dagster.schemas import PER_ARCHIVE
 from curation_dagster.version import deciding_code
-from curation_dagster.workspace import Workspace
+from curation_dagster.workspace import EVERYTHING, Workspace
+
+# what each stage must say it was made of
+MADE_OF = {
+    "staged": ("descriptor",),
+    "records": ("staged", "descriptor", "criteria", "code"),
+    "measurements": ("staged", "measuring_code", "code"),
+    "quality": ("records", "measurements", "criteria", "code"),
+    "deidentified": ("records", "measurements", "criteria", "code"),
+    "harmonized": ("records", "descriptor", "criteria", "code", "secret"),
+    "duplicates_within": (
+        "records",
+        "measurements",
+        "quality",
+        "deidentified",
+        "harmonized",
+        "criteria",
+        "code",
+    ),
+    "review_queue": ("quality", "deidentified", "harmonized", "duplicates_within", "criteria", "code"),
+}
+
+
+def archive_versions(workspace: Workspace) -> set[tuple[str, str]]:
+    """Return every archive version whose stages are complete, current or not."""
+    rows = workspace.lake.read(
+        "stages", columns=["archive", "version"], where={"stage": PER_ARCHIVE[-1]}
+    ).to_pylist()
+    return {(r["archive"], r["version"]) for r in rows}
+
+
+def groups_made_of(workspace: Workspace) -> dict[str, str]:
+    """Return what the groups over all archives are made of now, for the row of their stage."""
+    lake = workspace.lake
+    view = {f"{a}@{v}": ArchiveVersionKey(a, v) for a, v in versions_in_view(workspace).items()}
+    fingerprints = {
+        name: workspace.stage(key, "duplicates_within")["fingerprint"] for name, key in view.items()
+    }
+    # who may stand for a group hangs on approvals and on people's verdicts as well
+    people = {name: str(lake.version(name)) for name in ("reviews", "approvals")}
+    return fingerprints | people | {"criteria": workspace.criteria.digest, "code": deciding_code()}
+
+
+def ledger_made_of(workspace: Workspace) -> dict[str, str]:
+    """Return what the ledger is made of now, for the row of its stage."""
+    queues = {
+        f"{a}@{v}": workspace.stage(ArchiveVersionKey(a, v), "review_queue")["fingerprint"]
+        for a, v in sorted(archive_versions(workspace))
+    }
+    return queues | {
+        "duplicates": workspace.stage(EVERYTHING, "duplicates")["fingerprint"],
+        "reviews": str(workspace.lake.version("reviews")),
+        "criteria": workspace.criteria.digest,
+        "code": deciding_code(),
+    }
+
+
+def ledger_problems(workspace: Workspace) -> list[str]:
+    """Return why the corpus can't be built on the ledger as it is, a sentence each; empty if it can."""
+    stages = workspace.part("stages", EVERYTHING).to_pylist()
+    rows = {r["stage"]: r for r in stages}
+    found = []
+    for stage, made_of in (("duplicates", groups_made_of), ("decisions", ledger_made_of)):
+        if stage not in rows:
+            return [f"{stage} was never materialized"]
+        said, now = json.loads(rows[stage]["inputs"]), made_of(workspace)
+        changed = sorted(n for n in {*said, *now} if said.get(n) != now.get(n))
+        if changed:
+            found.append(
+                f"{stage} is out of date: {', '.join(changed)} changed since; materialize {stage} again"
+            )
+    results = workspace.part("check_results", EVERYTHING).to_pylist()
+    return found + failed_checks(stages, results, blocking_checks(("duplicates", "decisions")))
 
 
 def versions_in_view(workspace: Workspace) -> dict[str, str]:
@@ -40,13 +114,14 @@ def admission_of(workspace: Workspace, key: ArchiveVersionKey) -> Admission:
         "criteria": workspace.criteria.digest,
         "measuring_code": measured_by(),
         "code": deciding_code(),
+        "secret": workspace.settings.secret_digest(),
     }
     try:
         current["descriptor"] = workspace.resolve(str(key)).digest
     except RegistryError as error:
         reasons.append(f"the descriptor does not stand: {error}")
     stages = workspace.part("stages", key).to_pylist()
-    reasons += stale_stages(stages, PER_ARCHIVE, current)
+    reasons += stale_stages(stages, MADE_OF, current)
     reasons += failed_checks(
         stages, workspace.part("check_results", key).to_pylist(), blocking_checks(PER_ARCHIVE)
     )

@@ -98,7 +98,7 @@ def _eligible(
         folded = fold(verdicts, pc.unique(verdicts["image_id"]))
         return folded.filter(pc.field("verdict") != "excluded").select(["image_id"])
     settled = settle(
-        verdicts, workspace.part("reviews", key), workspace.part("review_queue", key), workspace.criteria
+        verdicts, workspace.reviews_of(key), workspace.part("review_queue", key), workspace.criteria
     )
     folded = fold(settled, pc.unique(settled["image_id"]))
     return folded.filter(pc.field("verdict") == "kept").select(["image_id"])

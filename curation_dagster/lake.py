@@ -29,7 +29,13 @@ from typing import Any, TypeAlias
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake import (
+    CommitProperties,
+    DeltaTable,
+    PostCommitHookProperties,
+    WriterProperties,
+    write_deltalake,
+)
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from curation_dagster.schemas import TABLES, Table
@@ -37,6 +43,12 @@ from curation_dagster.settings import Settings
 
 Where: TypeAlias = Mapping[str, Any] | pc.Expression | str | None
 _ATTEMPTS = 12
+# a checkpoint would otherwise delete log entries older than a month, and with them the way back to old versions
+_KEEP_LOG = PostCommitHookProperties(cleanup_expired_logs=False)
+_CONFIGURATION = {
+    "delta.enableExpiredLogCleanup": "false",
+    "delta.logRetentionDuration": "interval 36500 days",
+}
 _WRITER = WriterProperties(compression="ZSTD", compression_level=3)
 
 
@@ -204,6 +216,7 @@ class Lake:
                 storage_options=self.storage_options,
                 writer_properties=_WRITER,
                 commit_properties=_note(note),
+                post_commithook_properties=_KEEP_LOG,
             ),
         )
 
@@ -222,6 +235,7 @@ class Lake:
                 storage_options=self.storage_options,
                 writer_properties=_WRITER,
                 commit_properties=_note(note),
+                post_commithook_properties=_KEEP_LOG,
             ),
         )
 
@@ -240,7 +254,8 @@ class Lake:
             delta = DeltaTable(self.path(table), storage_options=self.storage_options)
             (
                 delta.merge(data, condition, source_alias="fresh", target_alias="known",
-                            writer_properties=_WRITER, commit_properties=_note(note))
+                            writer_properties=_WRITER, commit_properties=_note(note),
+                            post_commithook_properties=_KEEP_LOG)
                 .when_matched_update_all()
                 .when_not_matched_insert_all()
                 .execute()
@@ -284,6 +299,7 @@ class Lake:
                 partition_by=list(declared.partition_by) or None,
                 name=declared.name,
                 description=declared.description,
+                configuration=_CONFIGURATION,
                 storage_options=self.storage_options,
             )
 

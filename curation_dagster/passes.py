@@ -7,6 +7,7 @@ made them: a change of the code never takes up old rows.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import time
@@ -92,6 +93,23 @@ def run_pass(
     curation_dagster.lake.LakeError
         If the rows can't be committed. Finished chunks stay and are taken up by the next run.
     """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # two runs of the same work take turns; the second finds the rows of the first
+    with (folder.parent / f".{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _run_locked(work, items, lake, folder, workers, log, note, timeout_s)
+
+
+def _run_locked(
+    work: Pass,
+    items: Sequence[Any],
+    lake: Lake,
+    folder: Path,
+    workers: int,
+    log: Callable[[str], None],
+    note: dict[str, str] | None,
+    timeout_s: float,
+) -> PassReport:
     started = time.monotonic()
     chunks = folder / work.code_version
     chunks.mkdir(parents=True, exist_ok=True)

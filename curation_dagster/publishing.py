@@ -10,14 +10,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation_dagster.checks.facts_of_corpus import archive_versions
 from curation_dagster.compute import Failure
 from curation_dagster.core.admission import Admission
 from curation_dagster.core.criteria.evaluate import fold
 from curation_dagster.core.imaging.publish import PublishItem, publish, written_by
 from curation_dagster.core.registry.keys import ArchiveVersionKey
 from curation_dagster.core.retrieval.containers import item_of
-from curation_dagster.gate import admission_of, versions_in_view
+from curation_dagster.gate import admission_of, archive_versions, ledger_problems, versions_in_view
 from curation_dagster.passes import Pass, run_pass
 from curation_dagster.schemas import ADMISSIONS, CORPUS
 from curation_dagster.workspace import Workspace
@@ -31,6 +30,7 @@ class Gated:
     images_in: int
     passing: pa.Array  # image ids that fail nothing and wait for nobody
     excluded: int
+    quarantined: int
 
 
 def admit(workspace: Workspace) -> list[Gated]:
@@ -40,12 +40,14 @@ def admit(workspace: Workspace) -> list[Gated]:
     staged = workspace.lake.read(
         "stages", columns=["archive", "version"], where={"stage": "staged"}
     ).to_pylist()
+    ledger_is_old = ledger_problems(workspace)
     gated = []
     for key in sorted(ArchiveVersionKey(r["archive"], r["version"]) for r in staged):
         admission = admission_of(workspace, key)
+        admission = Admission(key, (*admission.reasons, *ledger_is_old))
         if (key.archive, key.version) not in complete:
             images = workspace.part("records", key, ["image_id"]).num_rows
-            gated.append(Gated(admission, images, pa.array([], pa.string()), 0))
+            gated.append(Gated(admission, images, pa.array([], pa.string()), 0, images))
             continue
         if in_view.get(key.archive) != key.version:
             instead = f"the corpus looks at version {in_view.get(key.archive)} of this archive"
@@ -53,8 +55,12 @@ def admit(workspace: Workspace) -> list[Gated]:
         ledger = workspace.part("decisions", key, ["image_id", "criterion", "outcome"])
         folded = fold(ledger, pc.unique(ledger["image_id"]))
         passing = folded.filter(pc.equal(folded["verdict"], "kept"))["image_id"].combine_chunks()
-        excluded = pc.sum(pc.equal(folded["verdict"], "excluded")).as_py() or 0
-        gated.append(Gated(admission, workspace.stage(key, "records")["rows_in"], passing, excluded))
+        excluded, quarantined = (
+            pc.sum(pc.equal(folded["verdict"], v)).as_py() or 0 for v in ("excluded", "quarantined")
+        )
+        gated.append(
+            Gated(admission, workspace.stage(key, "records")["rows_in"], passing, excluded, quarantined)
+        )
     return gated
 
 
@@ -67,15 +73,7 @@ def publish_missing(
         if gated.admission.admitted and len(gated.passing):
             items += _items(workspace, gated)
     known = _published(workspace)
-    missing = [
-        i
-        for i in items
-        if (i.image_id, i.item.sha256) not in known
-        or (
-            known[i.image_id, i.item.sha256]["file"]
-            and not (workspace.settings.corpus / known[i.image_id, i.item.sha256]["file"]).exists()
-        )
-    ]
+    missing = [i for i in items if not _is_published(workspace, known.get((i.image_id, i.item.sha256)))]
     log(
         f"corpus: {len(items)} images pass, {len(items) - len(missing)} are published, {len(missing)} to write"
     )
@@ -141,7 +139,8 @@ def assemble(
                 "images_in": gated.images_in,
                 "images_kept": len(kept),
                 "images_excluded": gated.excluded,
-                "images_quarantined": gated.images_in - len(kept) - gated.excluded,
+                # what passes and is not kept waits: for its archive version, or for its file to be written
+                "images_quarantined": gated.quarantined + len(gated.passing) - len(kept),
                 "criteria_digest": workspace.criteria.digest,
                 "run_id": run_id,
             }
@@ -162,6 +161,16 @@ def _items(workspace: Workspace, gated: Gated) -> list[PublishItem]:
     return [
         PublishItem(r["image_id"], item_of(r, workspace.settings.staging), root) for r in rows.to_pylist()
     ]
+
+
+def _is_published(workspace: Workspace, row: dict[str, Any] | None) -> bool:
+    """Return whether a file needs no further try: it is there in its size, or was refused by the re-scan."""
+    if row is None or row["state"] == "failed":  # a full disk or a killed worker says nothing of the picture
+        return False
+    if row["state"] == "not_clean":
+        return True
+    path = workspace.settings.corpus / row["file"]
+    return path.is_file() and path.stat().st_size == row["bytes"]
 
 
 def _published(workspace: Workspace) -> dict[tuple[str, str], dict[str, Any]]:

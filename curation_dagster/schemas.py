@@ -211,10 +211,10 @@ class Table:
             cases = errors.failure_cases
             found = []
             for (column, check), group in cases.groupby(["column", "check"], dropna=False, sort=True):
-                examples = ", ".join(str(v) for v in group["failure_case"].head(3))
-                found.append(
-                    f"{self.name}.{column}: {check} fails for {len(group)} values, such as {examples}"
-                )
+                # the intake tables hold source ids and file names, which no check may quote
+                quoted = [] if self.name in ("files", "records") else group["failure_case"].head(3)
+                examples = ", such as " + ", ".join(map(str, quoted)) if len(quoted) else ""
+                found.append(f"{self.name}.{column}: {check} fails for {len(group)} values{examples}")
             return found
         return []
 

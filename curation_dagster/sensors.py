@@ -17,7 +17,7 @@ from curation_dagster.partitions import ARCHIVE_VERSIONS
 from curation_dagster.resources import Curation
 from curation_dagster.schemas import PER_ARCHIVE
 from curation_dagster.settings import autostart
-from curation_dagster.workspace import Workspace
+from curation_dagster.workspace import EVERYTHING, Workspace
 
 _MOST_AT_ONCE = 20
 STATUS = dg.DefaultSensorStatus.RUNNING if autostart() else dg.DefaultSensorStatus.STOPPED
@@ -98,19 +98,31 @@ def new_deliveries(
 def new_verdicts_of_people(
     context: dg.SensorEvaluationContext, curation: Curation
 ) -> dg.RunRequest | dg.SkipReason:
-    """Rebuilds ledger and corpus when reviewers' verdicts or approvals were added."""
-    lake = curation.open().lake
-    now = json.dumps({t: lake.version(t) for t in ("reviews", "approvals")})
-    if context.cursor == now or (context.cursor is None and "null" in now):
-        return dg.SkipReason("no new verdict and no new approval")
-    context.update_cursor(now)
-    return dg.RunRequest(run_key=f"people {now}")
+    """Rebuilds ledger and corpus when reviewers' verdicts or approvals were added since the last rebuild."""
+    workspace = curation.open()
+    if ledger_is_current(workspace):
+        return dg.SkipReason("the ledger knows all verdicts and approvals")
+    stages = workspace.part("stages", EVERYTHING, ["finished_at"])["finished_at"].to_pylist()
+    versions = [workspace.lake.version(t) for t in ("reviews", "approvals")]
+    # asked for once in each state: where the rebuild fails, a person looks before it is asked for again
+    return dg.RunRequest(run_key=f"people {versions} since {max(stages, default=None)}")
+
+
+def ledger_is_current(workspace: Workspace) -> bool:
+    """Return whether the groups over all archives were made with the newest verdicts and approvals, if there are any."""
+    now = {t: str(workspace.lake.version(t)) for t in ("reviews", "approvals")}
+    rows = workspace.part("stages", EVERYTHING, ["inputs"], stage="duplicates").to_pylist()
+    said = json.loads(rows[0]["inputs"]) if rows else {}
+    complete = workspace.lake.read("stages", columns=["archive"], where={"stage": PER_ARCHIVE[-1]}).num_rows
+    nobody_spoke = all(v == "None" for v in now.values())
+    return not complete or nobody_spoke or all(said.get(t) == v for t, v in now.items())
 
 
 archives_changed = dg.AutomationConditionSensorDefinition(
     "archives_changed",
     target=dg.AssetSelection.assets("duplicates", "decisions", "corpus"),
     default_status=STATUS,
+    run_tags={"curation/scope": "everything"},
     description="Rebuilds groups, ledger and corpus after archive versions were curated, once for all that landed together.",
 )
 

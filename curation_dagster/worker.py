@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import resource
 import sys
+import traceback
 from functools import reduce
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from curation_dagster.compute import Failure
@@ -31,11 +33,18 @@ def main(descriptor: int, target: str, memory_mb: int) -> None:
             except MemoryError:
                 failure = Failure("out_of_memory", f"more than {memory_mb} MiB were asked for")
             except Exception as error:
-                failure = Failure("error", f"{type(error).__name__}: {error}")
+                failure = Failure("error", told(error))
             try:
                 connection.send((index, value, failure))
             except (BrokenPipeError, ConnectionResetError):
                 return
+
+
+def told(error: Exception) -> str:
+    """Return what kind of error it was and where, without its text: that would quote paths and values of the source."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    reason = f": {error.strerror}" if isinstance(error, OSError) and error.strerror else ""
+    return f"{type(error).__name__}{reason} (in {Path(frame.filename).name}, line {frame.lineno})"
 
 
 if __name__ == "__main__":

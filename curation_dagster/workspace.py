@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curation_dagster.core.criteria.loading import CriteriaSet, load_criteria
 from curation_dagster.core.registry.keys import ArchiveVersionKey
@@ -90,6 +91,17 @@ class Workspace:
         return self.lake.read(
             table, columns=columns, where={"archive": key.archive, "version": key.version, **where}
         )
+
+    def reviews_of(self, key: ArchiveVersionKey) -> pa.Table:
+        """Return people's verdicts that hold for an archive version.
+
+        Those on the version itself, and every ``fail`` on an image of another version of the archive: the image is the
+        same, and so is what somebody saw in it.
+        """
+        rows = self.lake.read("reviews", where={"archive": key.archive})
+        mine = rows.filter((pc.field("version") == key.version) | (pc.field("outcome") == "fail"))
+        version = pa.array([key.version] * mine.num_rows, pa.string())
+        return mine.set_column(mine.column_names.index("version"), mine.schema.field("version"), version)
 
     def record_stage(
         self,

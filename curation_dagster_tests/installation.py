@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from curation_dagster.cli import prepare_instance
 from curation_dagster.demo import judge_everything
 from curation_dagster.runs import approve_archive_version, approve_criteria, curate_keys, rebuild
 from curation_dagster.settings import Settings
@@ -56,9 +57,7 @@ class Installation:
 
 def open_installation(home: Path, monkeypatch: pytest.MonkeyPatch) -> Installation:
     """Open the installation at ``home`` and make it the one that the environment names."""
-    home.mkdir(parents=True, exist_ok=True)
-    folder = home / "dagster"
-    folder.mkdir(exist_ok=True)
+    folder = prepare_instance(home)
     monkeypatch.setenv("CURATION_HOME", str(home))
     monkeypatch.setenv("DAGSTER_HOME", str(folder))
-    return Installation(home, dg.DagsterInstance.local_temp(str(folder)))
+    return Installation(home, dg.DagsterInstance.from_config(str(folder)))

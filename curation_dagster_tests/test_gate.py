@@ -95,11 +95,15 @@ def test_only_one_version_of_an_archive_is_in_view() -> None:
     assert current_versions(both, [{"subject": "a@1"}]) == {"a": "1"}
     assert current_versions(both, [{"subject": "a@1"}, {"subject": "a@2"}]) == {"a": "2"}
     assert current_versions(both, [{"subject": "a@1"}, {"subject": "a@2"}], ["a@2"]) == {"a": "1"}
+    assert current_versions(both, [{"subject": "a@1"}], ["a@1"]) == {"a": "1"}
 
 
 def test_reasons_are_sentences() -> None:
     stages = [{"stage": "staged", "fingerprint": "f", "inputs": '{"descriptor": "old"}'}]
-    assert stale_stages(stages, ["staged", "records"], {"descriptor": "new"}) == [
+    assert stale_stages(
+        stages, {"staged": ["descriptor", "code"], "records": []}, {"descriptor": "new", "code": "c"}
+    ) == [
+        "staged is out of date: code changed since; materialize staged again",
         "staged is out of date: descriptor changed since; materialize staged again",
         "records was never materialized",
     ]

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation_dagster.assets.common import global_asset, markdown_table, shown
-from curation_dagster.checks.facts_of_corpus import archive_versions
 from curation_dagster.core.criteria.evaluate import fold
 from curation_dagster.core.criteria.ledger import settle
 from curation_dagster.core.registry.keys import ArchiveVersionKey
 from curation_dagster.core.report.summary import summarize, write_report
+from curation_dagster.gate import archive_versions, ledger_made_of
 from curation_dagster.publishing import admit, assemble, publish_missing
 from curation_dagster.resources import Curation
 from curation_dagster.schemas import CORPUS, DECISIONS
@@ -33,6 +33,7 @@ def decisions(context: dg.AssetExecutionContext, curation: Curation) -> dg.Mater
     """
     workspace = curation.open()
     keys = [ArchiveVersionKey(*k) for k in sorted(archive_versions(workspace))]
+    made_of = ledger_made_of(workspace)
     digest = hashlib.sha256()
     tally = {"kept": 0, "excluded": 0, "quarantined": 0}
     reasons: dict[str, tuple[int, int]] = {}
@@ -40,7 +41,7 @@ def decisions(context: dg.AssetExecutionContext, curation: Curation) -> dg.Mater
         settled = DECISIONS.conform(
             settle(
                 workspace.part("verdicts", key),
-                workspace.part("reviews", key),
+                workspace.reviews_of(key),
                 workspace.part("review_queue", key),
                 workspace.criteria,
             )
@@ -67,7 +68,7 @@ def decisions(context: dg.AssetExecutionContext, curation: Curation) -> dg.Mater
     )  # fmt: skip
     workspace.record_stage(
         EVERYTHING, "decisions", report.counts, report.fingerprint,
-        workspace.inputs(EVERYTHING, "duplicates", criteria=workspace.criteria.digest), context.run.run_id,
+        made_of, context.run.run_id,
     )  # fmt: skip
     return shown(workspace, "decisions", report)
 
@@ -83,6 +84,11 @@ def corpus(context: dg.AssetExecutionContext, curation: Curation) -> dg.Material
     gate = admit(workspace)
     published = publish_missing(workspace, gate, context.log.info, context.run.run_id)
     rows, admissions = assemble(workspace, gate, published, context.run.run_id)
+    broken = CORPUS.problems(rows)
+    if broken:
+        raise ValueError(
+            "the corpus stays as it was; its new rows break their declaration: " + "; ".join(broken)
+        )
     workspace.lake.replace("admissions", admissions, note={"run_id": context.run.run_id})
     version = workspace.lake.replace(
         "corpus", rows, note={"run_id": context.run.run_id, "criteria": workspace.criteria.digest}

@@ -10,10 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation_dagster.assets.common import archive_asset, global_asset, key_of, markdown_table, shown
-from curation_dagster.checks.facts_of_corpus import archive_versions
 from curation_dagster.core.criteria.evaluate import evaluate
 from curation_dagster.core.registry.keys import ArchiveVersionKey
-from curation_dagster.gate import admission_of, versions_in_view
+from curation_dagster.gate import admission_of, archive_versions, groups_made_of, versions_in_view
 from curation_dagster.grouping import group_images
 from curation_dagster.resources import Curation
 from curation_dagster.stage import (
@@ -65,6 +64,7 @@ def duplicates(context: dg.AssetExecutionContext, curation: Curation) -> dg.Mate
     """
     workspace = curation.open()
     keys = [ArchiveVersionKey(a, v) for a, v in sorted(versions_in_view(workspace).items())]
+    made_of = groups_made_of(workspace)
     admitted = {k: admission_of(workspace, k).admitted for k in keys}
     groups = group_images(workspace, keys, admitted)
     verdicts = evaluate(workspace.criteria, "duplicates", groups, stamp(context.run.run_id))
@@ -88,8 +88,7 @@ def duplicates(context: dg.AssetExecutionContext, curation: Curation) -> dg.Mate
         "duplicates",
         with_verdicts(groups, verdicts),
         rows_in=groups.num_rows,
-        inputs={str(k): workspace.stage(k, "duplicates_within")["fingerprint"] for k in keys}
-        | {"criteria": workspace.criteria.digest},
+        inputs=made_of,
         run_id=context.run.run_id,
         reasons=reasons_of(verdicts),
     )

@@ -27,7 +27,11 @@ def harmonized(context: dg.AssetExecutionContext, curation: Curation) -> dg.Mate
         facts,
         rows_in=workspace.stage(key, "records")["rows_in"],
         inputs=workspace.inputs(
-            key, "records", descriptor=archive.digest, criteria=workspace.criteria.digest
+            key,
+            "records",
+            descriptor=archive.digest,
+            criteria=workspace.criteria.digest,
+            secret=workspace.settings.secret_digest(),
         ),
         run_id=context.run.run_id,
     )

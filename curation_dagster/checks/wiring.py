@@ -17,6 +17,7 @@ from curation_dagster.core.registry.keys import ArchiveVersionKey, parse_key
 from curation_dagster.partitions import ARCHIVE_VERSIONS
 from curation_dagster.resources import Curation
 from curation_dagster.schemas import TABLES
+from curation_dagster.worker import told
 from curation_dagster.workspace import EVERYTHING, Workspace
 
 __all__ = ["checks_of", "facts_of_archives", "facts_of_corpus"]
@@ -100,7 +101,7 @@ def _looked(look: Any, workspace: Workspace, key: ArchiveVersionKey) -> Outcome:
     try:
         return look(workspace, key)
     except Exception as error:
-        return Outcome(False, f"could not be established: {type(error).__name__}: {error}")
+        return Outcome(False, f"could not be established: {told(error)}")
 
 
 def criterion_outcome(

@@ -32,7 +32,7 @@ class Admission:
 
 
 def stale_stages(
-    stages: Iterable[Mapping[str, Any]], required: Sequence[str], current: Mapping[str, str]
+    stages: Iterable[Mapping[str, Any]], required: Mapping[str, Sequence[str]], current: Mapping[str, str]
 ) -> list[str]:
     """Return what is missing or out of date in the stages of one archive version, a sentence each.
 
@@ -40,18 +40,21 @@ def stale_stages(
     ----------
     stages : iterable of mapping
         Rows of the table ``stages`` of this archive version.
-    required : sequence of str
-        Stages that must be there.
+    required : mapping of str to sequence of str
+        Stages that must be there, and what each must say it was made of. A stage that does not say so was made before
+        anybody asked, and counts as out of date.
     current : mapping of str to str
-        Digests in force: ``criteria``, ``descriptor``, ``measuring_code``.
+        Digests in force of what is no stage, such as ``criteria``, ``descriptor``, ``measuring_code``.
     """
     rows = {r["stage"]: r for r in stages}
     found = []
-    for stage in required:
+    for stage, expected in required.items():
         if stage not in rows:
             found.append(f"{stage} was never materialized")
             continue
-        for name, made_of in json.loads(rows[stage]["inputs"]).items():
+        said = json.loads(rows[stage]["inputs"])
+        for name in sorted({*said, *expected}):
+            made_of = said.get(name, "not said")
             now = rows[name]["fingerprint"] if name in rows else current.get(name)
             if now != made_of:
                 found.append(
@@ -130,8 +133,8 @@ def current_versions(
 ) -> dict[str, str]:
     """Return for each archive the one version that the corpus looks at.
 
-    That is the version approved last; without an approval, the one staged last, so that reviewers can see how it
-    would do. Superseded versions count only where nothing else is there.
+    That is the version approved last, and a superseded one only where no other is approved; without any approval,
+    the one staged last, so that reviewers can see how it would do.
 
     Parameters
     ----------
@@ -146,7 +149,7 @@ def current_versions(
     at = {f"{r['archive']}@{r['version']}": r["finished_at"] for r in finished}
     order = {r["subject"]: i for i, r in enumerate(approved, start=1) if r["subject"] in at}
     chosen: dict[str, str] = {}
-    for key in sorted(at, key=lambda k: (k not in gone, order.get(k, 0), at[k])):
+    for key in sorted(at, key=lambda k: (k in order, k not in gone, order.get(k, 0), at[k])):
         archive, version = key.split("@", 1)
         chosen[archive] = version
     return chosen
