@@ -753,7 +753,8 @@ PUBLISHED = Table(
         _c(
             "transformations",
             TEXTS,
-            "What was done to the pixels: oriented, icc_to_srgb, to_8_bit, alpha_flattened, re_encoded.",
+            "What was done to the pixels: lossless (nothing: the compressed data are those of the source), oriented, "
+            "icc_to_srgb, to_8_bit, to_rgb, alpha_flattened, re_encoded.",
         ),
         _c("rescan_findings", TEXTS, "Kinds of hidden metadata that the re-scan found in the written bytes."),
         _c("detail", TEXT, "What went wrong, if anything did."),

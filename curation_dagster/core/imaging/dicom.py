@@ -62,7 +62,9 @@ def read_dataset(data: bytes) -> Dataset:
         warnings.simplefilter("ignore")
         try:
             if _stated_syntax(data) == DeflatedExplicitVRLittleEndian:
-                raise DicomError("unsupported", "a deflated dataset; its size is unknown before it is inflated")
+                raise DicomError(
+                    "unsupported", "a deflated dataset; its size is unknown before it is inflated"
+                )
             return pydicom.dcmread(io.BytesIO(data), force=True)
         except (DicomError, MemoryError):
             raise
@@ -72,7 +74,9 @@ def read_dataset(data: bytes) -> Dataset:
 
 def _stated_syntax(data: bytes) -> str | None:
     """Return the transfer syntax that the file meta group states, read without pydicom, which would inflate first."""
-    at = data.find(b"\x02\x00\x10\x00UI", 128, 8192)  # (0002,0010), always explicit little endian (PS3.10, 7.1)
+    at = data.find(
+        b"\x02\x00\x10\x00UI", 128, 8192
+    )  # (0002,0010), always explicit little endian (PS3.10, 7.1)
     if at < 0:
         return None
     size = int.from_bytes(data[at + 6 : at + 8], "little")
