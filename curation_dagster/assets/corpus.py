@@ -46,7 +46,10 @@ def decisions(context: dg.AssetExecutionContext, curation: Curation) -> dg.Mater
             )
         )
         workspace.lake.replace(
-            "decisions", settled, {"archive": key.archive, "version": key.version}, {"run_id": context.run.run_id}
+            "decisions",
+            settled,
+            {"archive": key.archive, "version": key.version},
+            {"run_id": context.run.run_id},
         )
         digest.update(DECISIONS.fingerprint(settled).encode())
         for criterion, (failing, open_) in reasons_of(settled).items():

@@ -22,7 +22,10 @@ def review_queue(context: dg.AssetExecutionContext, curation: Curation) -> dg.Ma
         queue_of(verdicts, workspace.criteria, key.archive, key.version, run_id=context.run.run_id)
     )
     version = workspace.lake.replace(
-        "review_queue", queue, {"archive": key.archive, "version": key.version}, {"run_id": context.run.run_id}
+        "review_queue",
+        queue,
+        {"archive": key.archive, "version": key.version},
+        {"run_id": context.run.run_id},
     )
     report = StageReport(queue.num_rows, queue.num_rows, 0, 0, REVIEW_QUEUE.fingerprint(queue), {}, version)
     workspace.record_stage(

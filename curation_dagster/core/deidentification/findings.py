@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from curation_dagster.core.deidentification.identifiers import kinds_in_name, kinds_in_record
+from curation_dagster.core.deidentification.identifiers import NameScanner, RecordScanner
 
 _COLUMNS = ("image_id", "archive", "version", "sha256", "path", "source_values", "hidden_kinds")
 
@@ -26,10 +26,11 @@ def find_identifiers(images: pa.Table) -> pa.Table:
         records ``drop``, because published columns are an allow-list.
     """
     rows = []
+    scanner, names = RecordScanner(), NameScanner()
     for row in images.select(_COLUMNS).to_pylist():
         in_file = sorted(row["hidden_kinds"] or [])
-        in_name = kinds_in_name(row["path"]) if row["path"] else []
-        in_record = kinds_in_record(row["source_values"])
+        in_name = names.kinds_in_name(row["path"]) if row["path"] else []
+        in_record = scanner.kinds_in_record(row["source_values"])
         rows.append(
             {
                 "image_id": row["image_id"],
