@@ -594,6 +594,11 @@ DEIDENTIFIED = Table(
         _c("found_in_record", TEXTS, "Kinds of identifiers in the record, as `column:kind`."),
         _c("found_in_pixels", TEXTS, "Kinds of identifiers in the picture; null while no detector has run."),
         _c("actions", TEXTS, "What is done about each, as `carrier:kind:action`."),
+        _c(
+            "profile_codes",
+            TEXTS,
+            "Of a DICOM file: the option codes of PS3.15, E.3, that hold of what is published of it; no DICOM file is.",
+        ),
         *_VERDICT,
         _RUN,
     ),
@@ -899,11 +904,34 @@ APPROVALS = Table(
     ),
 )
 
+DEIDENTIFICATION_RECORD = Table(
+    "deidentification_record",
+    "The verification record of each archive version: what was scanned, found, done and looked at, by which versions.",
+    ("archive", "version", "aspect", "carrier", "kind"),
+    (
+        _ARCHIVE,
+        _VERSION,
+        _c(
+            "aspect",
+            TEXT,
+            "What the row is about.",
+            nullable=False,
+            isin=("scanned", "found", "done", "sampled", "judged", "written", "version"),
+        ),
+        _c("carrier", TEXT, "Where: file, name, record, pixels, sample, published, code.", nullable=False),
+        _c("kind", TEXT, "Of what: a kind, a state, an action, a criterion; never a value.", nullable=False),
+        _c("images", pa.int64(), "How many images, or distinct files.", nullable=False, ge=0),
+        _c("detail", TEXT, "What a reader needs besides, or the version."),
+        _RUN,
+    ),
+    ("archive", "version"),
+)
+
 TABLES: dict[str, Table] = {
     t.name: t
     for t in (
         FILES, RECORDS, MEASUREMENTS, QUALITY, DEIDENTIFIED, DUPLICATES_WITHIN, HARMONIZED, DUPLICATES,
         VERDICTS_TABLE, DECISIONS, CORPUS, PUBLISHED, ADMISSIONS, STAGES_TABLE, CHECK_RESULTS,
-        REVIEW_QUEUE, REVIEWS, APPROVALS,
+        REVIEW_QUEUE, REVIEWS, APPROVALS, DEIDENTIFICATION_RECORD,
     )
 }  # fmt: skip

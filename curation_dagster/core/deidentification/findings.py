@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from curation_dagster.core.deidentification.identifiers import NameScanner, RecordScanner
+from curation_dagster.core.deidentification.record import applied_codes
 
 _COLUMNS = ("image_id", "archive", "version", "sha256", "path", "source_values", "hidden_kinds")
 
@@ -44,13 +45,21 @@ def find_identifiers(images: pa.Table) -> pa.Table:
                 "actions": [f"file:{k}:strip" for k in in_file]
                 + [f"name:{k}:rename" for k in in_name]
                 + [f"record:{k}:drop" for k in in_record],
+                "profile_codes": applied_codes(in_file),
             }
         )
     schema = pa.schema(
         [(n, pa.string()) for n in ("image_id", "archive", "version", "sha256")]
         + [
             (n, pa.list_(pa.string()))
-            for n in ("found_in_file", "found_in_name", "found_in_record", "found_in_pixels", "actions")
+            for n in (
+                "found_in_file",
+                "found_in_name",
+                "found_in_record",
+                "found_in_pixels",
+                "actions",
+                "profile_codes",
+            )
         ]
     )
     return pa.Table.from_pylist(rows, schema=schema)
