@@ -469,6 +469,11 @@ MEASUREMENTS = Table(
         _c("jpeg_quality", pa.int16(), "IJG quality estimated from the quantization tables.", ge=0, le=100),
         _c("jpeg_subsampling", TEXT, "Chroma subsampling: 444, 422, 420, 440, 411, gray."),
         _c("jpeg_progressive", pa.bool_(), "True for a progressive JPEG."),
+        _c(
+            "dicom_technical",
+            TEXT,
+            "Of a DICOM file: how its pixels are stored and shown, by numbers and defined terms; a JSON object.",
+        ),
         _c("bits_per_pixel", pa.float32(), "Bytes times 8 over pixels.", unit="bit/px"),
         _c("trailing_bytes", pa.int64(), "Bytes after the end of the image.", unit="byte", ge=0),
         # sharpness, at min(512, native) and 256 px on the long side, never upscaled

@@ -238,7 +238,13 @@ def _bmp(pixels: np.ndarray) -> bytes:
     start = struct.unpack_from("<I", data, 10)[0]
     gapped = data[:start] + RAW + data[start:] + RAW
     size = len(data) + len(RAW)
-    return gapped[:2] + struct.pack("<I", size) + gapped[6:10] + struct.pack("<I", start + len(RAW)) + gapped[14:]
+    return (
+        gapped[:2]
+        + struct.pack("<I", size)
+        + gapped[6:10]
+        + struct.pack("<I", start + len(RAW))
+        + gapped[14:]
+    )
 
 
 def _dicom(pixels: np.ndarray, encapsulated: bool, **changes: str) -> bytes:

@@ -8,11 +8,13 @@ hold source names and verbatim records and never leave.
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import shutil
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,13 +27,29 @@ from PIL import Image
 
 from curation_dagster.cli import main
 from curation_dagster.core.deidentification.record import applied_codes
-from curation_dagster.core.imaging.hidden import inventory, known_kinds
 from curation_dagster.core.imaging.formats import sniff
+from curation_dagster.core.imaging.hidden import inventory, known_kinds
 from curation_dagster_tests.deidentification import planted
 from curation_dagster_tests.installation import Installation, open_installation
 
 INTAKE = ("files", "records")
 NEEDLES = planted.needles()
+# in a process of its own, so that everything that is printed is caught
+RUN = """
+from curation_dagster.cli import instance_of
+from curation_dagster.demo import judge_everything
+from curation_dagster.runs import approve_archive_version, approve_criteria, curate_keys, rebuild
+from curation_dagster.settings import Settings
+from curation_dagster.workspace import Workspace
+
+workspace, key = Workspace(Settings.load()), {!r}
+with instance_of(workspace.settings.home) as instance:
+    assert curate_keys(instance, [key])[key]
+    approve_criteria(workspace, "author", "approver", None)
+    judge_everything(workspace, key)
+    approve_archive_version(workspace, key, "author", "approver", None)
+    assert rebuild(instance)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -43,17 +61,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Installatio
         settings = installation.workspace.settings
         planted.write_archive(settings.landing, settings.archives[0])
         printed = home / "printed.txt"
-        code = (
-            "from curation_dagster.cli import instance_of\nfrom curation_dagster.demo import judge_everything\n"
-            "from curation_dagster.runs import *\nfrom curation_dagster.settings import Settings\n"
-            "from curation_dagster.workspace import Workspace\nw = Workspace(Settings.load())\nk = %r\n"
-            "with instance_of(w.settings.home) as i:\n"
-            "    assert curate_keys(i, [k])[k]\n"
-            "    approve_criteria(w, 'author', 'approver', None)\n    judge_everything(w, k)\n"
-            "    approve_archive_version(w, k, 'author', 'approver', None)\n    assert rebuild(i)\n" % planted.KEY
-        )
-        import sys
-
+        code = RUN.format(planted.KEY)
         with printed.open("wb") as out:
             done = subprocess.run(
                 [sys.executable, "-c", code], stdout=out, stderr=subprocess.STDOUT, timeout=500, check=False
@@ -71,8 +79,6 @@ def test_the_search_finds_what_is_there() -> None:
     for name, needle in NEEDLES.items():
         assert survivors(b"before" + needle + b"behind"), name
     assert survivors(planted.RAW)
-    import base64
-
     for shift in range(3):
         assert survivors(base64.b64encode(b"x" * shift + planted.RAW))
     delivered = planted.png_of(planted.encodings.png(np.zeros((32, 32, 3), np.uint8)))
@@ -223,8 +229,6 @@ def test_an_export_of_the_corpus_holds_nothing_either(
     result = CliRunner().invoke(main, ["export", "corpus", "--out", str(out)])
     assert result.exit_code == 0, result.output
     assert survivors(out.read_bytes()) == []
-    result = CliRunner().invoke(
-        main, ["review", "export", planted.KEY, "--out", str(tmp_path / "queue.csv")]
-    )
+    result = CliRunner().invoke(main, ["review", "export", planted.KEY, "--out", str(tmp_path / "queue.csv")])
     assert result.exit_code == 0, result.output
     assert survivors((tmp_path / "queue.csv").read_bytes()) == []

@@ -95,7 +95,7 @@ def _scanned(e: Evidence) -> list[tuple[str, str, str, int, str | None]]:
 
 
 def _found(deidentified: pa.Table) -> list[tuple[str, str, str, int, str | None]]:
-    found = []
+    found: list[tuple[str, str, str, int, str | None]] = []
     for carrier in ("file", "name", "record", "pixels"):
         column = deidentified[f"found_in_{carrier}"].to_pylist()
         kinds = Counter(k for cell in column for k in set(cell or ()))
@@ -195,6 +195,6 @@ def as_markdown(archive: str, version: str, rows: Sequence[Mapping[str, Any]]) -
             cells = [(r["kind"], r["detail"]) for r in mine]
             parts.append(tabulate(cells, ["what", "version"], tablefmt="github") + "\n")
         else:
-            cells = [(r["carrier"], r["kind"], r["images"], r["detail"] or "") for r in mine]
-            parts.append(tabulate(cells, ["where", "what", "number", "note"], tablefmt="github") + "\n")
+            wide = [(r["carrier"], r["kind"], r["images"], r["detail"] or "") for r in mine]
+            parts.append(tabulate(wide, ["where", "what", "number", "note"], tablefmt="github") + "\n")
     return "\n".join(parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import zipfile
 from functools import cache
 from importlib.metadata import version
@@ -162,6 +163,7 @@ def _stored(picture: Picture, size: int) -> dict[str, Any]:
         "jpeg_quality": picture.jpeg_quality,
         "jpeg_subsampling": picture.jpeg_subsampling,
         "jpeg_progressive": picture.jpeg_progressive,
+        "dicom_technical": json.dumps(picture.technical) if picture.technical else None,
     }
     oriented = picture.oriented_size
     if oriented is not None and min(oriented) > 0:

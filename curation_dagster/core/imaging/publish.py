@@ -154,6 +154,8 @@ def without_loss(data: bytes, picture: Picture, settings: Lossless) -> bytes | N
     except NotRewritable:
         return None
     again = decode(rewritten, measuring().limits)
+    if again.raster is None or picture.raster is None:
+        return None
     is_same = (
         again.state == "ok" and again.mode == picture.mode and np.array_equal(again.raster, picture.raster)
     )
