@@ -41,7 +41,7 @@ format: setup ## rewrite the sources in the project's format
 	$(BIN)/ruff check --fix .
 
 bench: setup ## measure; a line per figure is added to var/bench/results.jsonl
-	$(BIN)/python -m benchmarks
+	$(BIN)/python benchmarks
 
 docs: setup ## write the generated parts of docs/ anew
 	$(BIN)/python -m curation_dagster.core.report.reference

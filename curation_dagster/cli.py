@@ -261,3 +261,7 @@ def instance_of(home: Path):  # type: ignore[no-untyped-def]
 
     folder = os.environ.get("DAGSTER_HOME") or str(prepare_instance(home))
     return dg.DagsterInstance.from_config(folder)
+
+
+if __name__ == "__main__":
+    main()

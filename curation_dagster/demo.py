@@ -110,7 +110,7 @@ def tell(workspace: Workspace, written: object, seconds: float) -> None:
         for reason in a["reasons"] or []:
             click.echo(f"  {a['archive']}@{a['version']} is refused: {reason}")
     click.echo("\nWhat was excluded, by clause (an image may fail several)\n")
-    short = [h.replace("@synthetic", "") for h in summary.clause_headers]
+    short = [h.split("@")[0] for h in summary.clause_headers]
     click.echo(as_text(short, summary.by_clause))
     home = workspace.settings.home
     click.echo(

@@ -14,18 +14,9 @@ from curation_dagster.core.imaging.measure import measured_by
 from curation_dagster.core.registry.keys import ArchiveVersionKey
 from curation_dagster.core.registry.loading import RegistryError
 from curation_dagster.core.review.approvals import current_approval, standing_approvals
+from curation_dagster.schemas import PER_ARCHIVE
+from curation_dagster.version import deciding_code
 from curation_dagster.workspace import Workspace
-
-ARCHIVE_STAGES = (
-    "staged",
-    "records",
-    "measurements",
-    "quality",
-    "deidentified",
-    "harmonized",
-    "duplicates_within",
-    "review_queue",
-)
 
 
 def versions_in_view(workspace: Workspace) -> dict[str, str]:
@@ -38,22 +29,26 @@ def versions_in_view(workspace: Workspace) -> dict[str, str]:
         if version.superseded_by
     ]
     # a version counts once its tables are complete: a delivery that is just being curated changes nothing yet
-    complete = workspace.lake.read("stages", where={"stage": ARCHIVE_STAGES[-1]}).to_pylist()
+    complete = workspace.lake.read("stages", where={"stage": PER_ARCHIVE[-1]}).to_pylist()
     return current_versions(complete, standing_approvals(approvals), superseded)
 
 
 def admission_of(workspace: Workspace, key: ArchiveVersionKey) -> Admission:
     """Return whether the corpus may take images from an archive version now, and every reason why not."""
     reasons: list[str] = []
-    current = {"criteria": workspace.criteria.digest, "measuring_code": measured_by()}
+    current = {
+        "criteria": workspace.criteria.digest,
+        "measuring_code": measured_by(),
+        "code": deciding_code(),
+    }
     try:
         current["descriptor"] = workspace.resolve(str(key)).digest
     except RegistryError as error:
         reasons.append(f"the descriptor does not stand: {error}")
     stages = workspace.part("stages", key).to_pylist()
-    reasons += stale_stages(stages, ARCHIVE_STAGES, current)
+    reasons += stale_stages(stages, PER_ARCHIVE, current)
     reasons += failed_checks(
-        stages, workspace.part("check_results", key).to_pylist(), blocking_checks(ARCHIVE_STAGES)
+        stages, workspace.part("check_results", key).to_pylist(), blocking_checks(PER_ARCHIVE)
     )
     sampled = [c.id for c in workspace.criteria.criteria if c.review == "sample"]
     reasons += open_samples(workspace.part("review_queue", key), workspace.part("reviews", key), sampled)

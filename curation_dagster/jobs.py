@@ -4,17 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-PER_ARCHIVE = (
-    "staged",
-    "records",
-    "measurements",
-    "quality",
-    "deidentified",
-    "harmonized",
-    "duplicates_within",
-    "review_queue",
-)
-OVER_ALL = ("duplicates", "decisions", "corpus")
+from curation_dagster.schemas import OVER_ALL, PER_ARCHIVE
 
 _IN_ONE_PROCESS = dg.in_process_executor
 

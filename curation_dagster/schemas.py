@@ -27,7 +27,7 @@ import pyarrow.compute as pc
 
 OUTCOMES = ("pass", "fail", "review", "not_applicable")
 VERDICTS = ("kept", "excluded", "quarantined")
-STAGES = (
+PER_ARCHIVE = (
     "staged",
     "records",
     "measurements",
@@ -36,10 +36,9 @@ STAGES = (
     "harmonized",
     "duplicates_within",
     "review_queue",
-    "duplicates",
-    "decisions",
-    "corpus",
 )
+OVER_ALL = ("duplicates", "decisions", "corpus")
+STAGES = PER_ARCHIVE + OVER_ALL
 MODALITIES = ("dermoscopic", "clinical", "other")
 CONFIRMATIONS = ("histopathology", "consensus", "expert", "follow_up", "confocal", "unverified")
 RELATIONS = ("exact", "broader", "narrower", "nonspecific", "not_a_diagnosis", "unmapped")

@@ -12,9 +12,10 @@ import dagster as dg
 
 from curation_dagster.core.registry.keys import KeyFormatError, parse_key
 from curation_dagster.core.registry.loading import RegistryError
-from curation_dagster.jobs import PER_ARCHIVE, curate_archive_version, rebuild_corpus
+from curation_dagster.jobs import curate_archive_version, rebuild_corpus
 from curation_dagster.partitions import ARCHIVE_VERSIONS
 from curation_dagster.resources import Curation
+from curation_dagster.schemas import PER_ARCHIVE
 from curation_dagster.settings import autostart
 from curation_dagster.workspace import Workspace
 

@@ -17,7 +17,7 @@ from curation_dagster.core.registry.loading import ArchiveVersion, Registry, loa
 from curation_dagster.lake import Lake
 from curation_dagster.schemas import TABLES
 from curation_dagster.settings import Settings
-from curation_dagster.version import code_version
+from curation_dagster.version import code_version, deciding_code
 
 
 class _Everything(ArchiveVersionKey):
@@ -80,8 +80,8 @@ class Workspace:
         return rows[0]
 
     def inputs(self, key: ArchiveVersionKey, *stages: str, **others: str) -> dict[str, str]:
-        """Return what a stage is made of: the fingerprints of the stages that it reads, and other digests."""
-        return {s: self.stage(key, s)["fingerprint"] for s in stages} | others
+        """Return what a stage is made of: the fingerprints of the stages that it reads, the code, and other digests."""
+        return {s: self.stage(key, s)["fingerprint"] for s in stages} | {"code": deciding_code()} | others
 
     def part(
         self, table: str, key: ArchiveVersionKey, columns: list[str] | None = None, **where: Any

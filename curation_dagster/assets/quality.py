@@ -55,7 +55,7 @@ def measuring_pass() -> Pass:
 def measurements(context: dg.AssetExecutionContext, curation: Curation) -> dg.MaterializeResult:
     """Everything that any criterion could ask of the pixels: one read and one full decode of each distinct file.
 
-    Integrity, size, format, hidden metadata by kind, sharpness, light, artifacts, hashes, thumbnails. A file that
+    Protocol S.3. Integrity, size, format, hidden metadata by kind, sharpness, light, artifacts, hashes, thumbnails. A file that
     can't be decoded, would decode to too much, or kills its decoder is a row with the reason.
     """
     workspace, key = curation.open(), key_of(context)

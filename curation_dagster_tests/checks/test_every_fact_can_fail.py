@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 import pytest
 
 from curation_dagster.checks.catalogue import CATALOGUE, Check, blocking_checks
+from curation_dagster.checks.wiring import criterion_outcome
 from curation_dagster.core.registry.keys import ArchiveVersionKey, parse_key
-from curation_dagster.jobs import OVER_ALL, PER_ARCHIVE
-from curation_dagster.schemas import STAGES, TABLES
+from curation_dagster.schemas import OVER_ALL, PER_ARCHIVE, STAGES, TABLES
 from curation_dagster.workspace import EVERYTHING, Workspace
 from curation_dagster_tests.installation import Installation
 
@@ -112,7 +112,7 @@ def both_of_a_group_into_the_corpus(workspace: Workspace) -> None:
     members = [g["image_id"] for g in groups if g["group_id"] == groups[0]["group_id"]][:2]
     for row, member in zip(extra, members, strict=True):
         row["image_id"] = member
-    kept = rows.filter(~pc.is_in(rows["image_id"], pa.array(members)))
+    kept = rows.filter(pc.invert(pc.is_in(rows["image_id"], pa.array(members))))
     workspace.lake.replace("corpus", pa.concat_tables([kept, TABLES["corpus"].conform(extra)]))
 
 
@@ -186,3 +186,28 @@ def test_a_broken_fact_is_found(stage: str, check: Check, curated: Installation,
     assert not outcome.passed
     assert "could not be established" not in outcome.detail
     assert outcome.detail
+
+
+def test_every_criterions_check_fails_where_an_image_fails(curated: Installation) -> None:
+    """The check of a criterion passes just where the verdicts of its stage hold no `fail`, and shows which images do."""
+    workspace = curated.workspace
+    for criterion in workspace.criteria.criteria:
+        key = KEY if criterion.stage in PER_ARCHIVE else EVERYTHING
+        partitioned = criterion.stage in PER_ARCHIVE
+        rows = workspace.part("verdicts", KEY, stage=criterion.stage)
+        mine = pc.and_(pc.equal(rows["criterion"], criterion.id), pc.equal(rows["outcome"], "fail"))
+        passing = rows.set_column(
+            rows.column_names.index("outcome"), "outcome", pc.if_else(mine, "pass", rows["outcome"])
+        )
+        failing = with_value("outcome", "fail", ("criterion", criterion.id))(passing)
+        part = {"archive": KEY.archive, "version": KEY.version, "stage": criterion.stage}
+        for table, expected in ((passing, True), (failing, False)):
+            workspace.lake.replace("verdicts", table, part)
+            outcome = criterion_outcome(workspace, key, criterion.stage, criterion.id, partitioned)
+            if partitioned:
+                assert outcome.passed is expected, criterion.id
+            else:  # other archive versions count here too
+                assert outcome.passed is expected or expected, criterion.id
+            if not expected:
+                assert "examples" in outcome.metadata, criterion.id
+        workspace.lake.replace("verdicts", rows, part)

@@ -133,12 +133,9 @@ def test_a_delivery_is_found_curated_and_shown(server: str, page: Page, tmp_path
     page.get_by_text(KEY).locator("visible=true").first.wait_for(timeout=30_000)
     page.get_by_text("top_reasons").locator("visible=true").first.wait_for(timeout=30_000)
 
-    page.goto(f"{server}/assets/quality?view=checks")
-    page.get_by_text("rows_in_equal_kept_excluded_and_quarantined").locator("visible=true").first.wait_for(
-        timeout=30_000
-    )
-    page.get_by_text("every_image_has_the_minimum_resolution").locator("visible=true").first.wait_for(
-        timeout=30_000
-    )
+    for check in ("rows_in_equal_kept_excluded_and_quarantined", "every_image_has_the_minimum_resolution"):
+        page.goto(f"{server}/assets/quality?view=checks&checkDetail={check}")
+        page.get_by_text(check, exact=True).locator("visible=true").first.wait_for(timeout=30_000)
+        page.get_by_text(KEY).locator("visible=true").first.wait_for(timeout=30_000)
     page.screenshot(path=str(tmp_path / "checks.png"))
     assert outside == []

@@ -88,9 +88,8 @@ def read_dataset(data: bytes) -> Dataset:
 
 def _stated_syntax(data: bytes) -> str | None:
     """Return the transfer syntax that the file meta group states, read without pydicom, which would inflate first."""
-    at = data.find(
-        b"\x02\x00\x10\x00UI", 128, 8192
-    )  # (0002,0010), always explicit little endian (PS3.10, 7.1)
+    # element (0002,0010), always explicit little endian (PS3.10, 7.1)
+    at = data.find(b"\x02\x00\x10\x00UI", 128, 8192)
     if at < 0:
         return None
     size = int.from_bytes(data[at + 6 : at + 8], "little")

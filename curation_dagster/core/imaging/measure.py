@@ -87,7 +87,7 @@ def measure(item: FileItem) -> dict[str, Any]:
         return row | measure_bytes(data, settings, found)
     except MemoryError:
         raise
-    except Exception as error:  # the contract: content becomes a row
+    except Exception as error:  # whatever the content is, it becomes a row
         reason = f"could not be measured ({type(error).__name__})"
         return row | {"decode_state": "unreadable", "decode_detail": reason}
 

@@ -24,7 +24,10 @@ def profile_kind(icc: bytes | None) -> str | None:
     profile = open_profile(icc)
     if space != b"RGB " or profile is None:
         return "other"
-    description = ImageCms.getProfileDescription(profile).strip().lower()
+    try:
+        description = ImageCms.getProfileDescription(profile).strip().lower()
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return "other"
     for mark, kind in (("srgb", "sRGB"), ("display p3", "Display P3"), ("adobe rgb", "Adobe RGB")):
         if mark in description:
             return kind

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 import zlib
 from pathlib import Path
 
@@ -217,7 +218,11 @@ def _as_pillow_sees_it(data: bytes) -> set[str]:
     """Return what Pillow reports of the file's header, without decoding pixels."""
     kinds: set[str] = set()
     try:
-        with Image.open(io.BytesIO(data), formats=["JPEG", "PNG"]) as image:
+        # only the header is read, so its warnings about large or odd files are no news here
+        with (
+            warnings.catch_warnings(action="ignore"),
+            Image.open(io.BytesIO(data), formats=["JPEG", "PNG"]) as image,
+        ):
             if len(image.getexif()):
                 kinds.add("exif")
             if getattr(image, "n_frames", 1) != 1:

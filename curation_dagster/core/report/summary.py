@@ -89,14 +89,14 @@ def summarize(lake: Lake, criteria: CriteriaSet) -> Summary:
         per_archive = [found.get((criterion.id, k), (0, 0, 0)) for k in keys]
         sums = [sum(p[i] for p in per_archive) for i in range(3)]
         if any(sums):
-            table.append([criterion.clause, criterion.id, *(p[0] for p in per_archive), *sums])
-    table.sort(key=lambda r: (-r[-3], -r[-1], str(r[0])))
+            table.append([criterion.clause, criterion.id, *sums, *(p[0] for p in per_archive)])
+    table.sort(key=lambda r: (-r[2], -r[4], str(r[0])))
     return Summary(
         criteria=f"{criteria.name} {criteria.version}",
         criteria_digest=criteria.digest,
         archives=archives,
         by_clause=table,
-        clause_headers=["clause", "criterion", *keys, "excluded", "only here", "for review"],
+        clause_headers=["clause", "criterion", "excluded", "only here", "for review", *keys],
         distributions=distributions,
         images=images,
         table_versions={t: lake.version(t) for t in _TABLES},
@@ -104,7 +104,7 @@ def summarize(lake: Lake, criteria: CriteriaSet) -> Summary:
 
 
 def write_report(summary: Summary, folder: Path) -> Path:
-    """Write the report as self-contained HTML, and its numbers as JSON beside it; return the path of the HTML."""
+    """Write the report as HTML, with pictures from the corpus folder beside it, and its numbers as JSON beside it; return the path of the HTML."""
     folder.mkdir(parents=True, exist_ok=True)
     template = (
         resources.files("curation_dagster").joinpath("core/report/report.html.j2").read_text(encoding="utf-8")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
+from PIL import Image
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless
 
 from curation_dagster.core.imaging.decode import decode
 from curation_dagster.core.imaging.measure import upright
@@ -24,6 +25,28 @@ def test_ybr_full_becomes_rgb() -> None:
     ybr = cv2.cvtColor(PIXELS, cv2.COLOR_RGB2YCrCb)[..., [0, 2, 1]]
     found = upright(decode(dicom(np.ascontiguousarray(ybr), "YBR_FULL")))
     assert np.abs(found.astype(int) - PIXELS).max() <= 3
+
+
+def test_uncompressed_ybr_full_422_becomes_rgb() -> None:
+    pairs = cv2.cvtColor(PIXELS, cv2.COLOR_RGB2YCrCb)[..., [0, 2, 1]].reshape(-1, 2, 3)
+    data = dataset_of(PIXELS.shape, 8, "YBR_FULL_422")
+    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    data.PixelData = np.stack(
+        [pairs[:, 0, 0], pairs[:, 1, 0], pairs[:, 0, 1], pairs[:, 0, 2]], axis=1
+    ).tobytes()
+    found = upright(decode(written(data)))
+    assert np.abs(found.astype(int) - PIXELS).mean() < 2
+
+
+def test_palette_colours_are_looked_up() -> None:
+    image = Image.fromarray(PIXELS).quantize(64)
+    table = np.asarray(image.getpalette()[: 64 * 3], np.uint16).reshape(-1, 3) * 257
+    tags = {}
+    for channel, name in enumerate(("Red", "Green", "Blue")):
+        tags[f"{name}PaletteColorLookupTableDescriptor"] = [len(table), 0, 16]
+        tags[f"{name}PaletteColorLookupTableData"] = table[:, channel].astype("<u2").tobytes()
+    found = upright(decode(dicom(np.asarray(image), "PALETTE COLOR", **tags)))
+    assert np.array_equal(found, np.asarray(image.convert("RGB")))
 
 
 def test_rle_is_read() -> None:

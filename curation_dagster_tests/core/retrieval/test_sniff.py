@@ -34,6 +34,7 @@ from .builders import make_tar, make_zip
         (make_tar([("a", b"1")], "gz"), "application/gzip"),
         (make_tar([("a", b"1")], "bz2"), "application/x-bzip2"),
     ],
+    ids=lambda v: v if isinstance(v, str) else str(len(v)),
 )
 def test_media_types(head, media_type):
     assert sniff.media_type(head) == media_type
