@@ -187,6 +187,23 @@ def record_verdicts(csv: Path, reviewer: str) -> None:
     click.echo(f"{rows.num_rows} verdicts of {reviewer} were added; rebuild the corpus to take them up")
 
 
+@main.group()
+def export() -> None:
+    """Write tables as CSV files that may leave."""
+
+
+@export.command("corpus")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="CSV file to write."
+)
+def export_corpus(out: Path) -> None:
+    """Write the corpus, a row per image, with the published columns only; times are years, ages end at 89."""
+    from curation_dagster.core.export import PUBLISHED_COLUMNS, corpus_rows, write_csv
+
+    n = write_csv(corpus_rows(open_workspace().lake.read("corpus")), PUBLISHED_COLUMNS, out)
+    click.echo(f"{n} images: {out}")
+
+
 @main.command()
 @click.argument("subject")
 @click.option("--author", required=True, help="Who put it forward.")

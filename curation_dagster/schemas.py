@@ -468,6 +468,11 @@ MEASUREMENTS = Table(
         _c("jpeg_quality", pa.int16(), "IJG quality estimated from the quantization tables.", ge=0, le=100),
         _c("jpeg_subsampling", TEXT, "Chroma subsampling: 444, 422, 420, 440, 411, gray."),
         _c("jpeg_progressive", pa.bool_(), "True for a progressive JPEG."),
+        _c(
+            "dicom_technical",
+            TEXT,
+            "Of a DICOM file: how its pixels are stored and shown, by numbers and defined terms; a JSON object.",
+        ),
         _c("bits_per_pixel", pa.float32(), "Bytes times 8 over pixels.", unit="bit/px"),
         _c("trailing_bytes", pa.int64(), "Bytes after the end of the image.", unit="byte", ge=0),
         # sharpness, at min(512, native) and 256 px on the long side, never upscaled
@@ -593,6 +598,11 @@ DEIDENTIFIED = Table(
         _c("found_in_record", TEXTS, "Kinds of identifiers in the record, as `column:kind`."),
         _c("found_in_pixels", TEXTS, "Kinds of identifiers in the picture; null while no detector has run."),
         _c("actions", TEXTS, "What is done about each, as `carrier:kind:action`."),
+        _c(
+            "profile_codes",
+            TEXTS,
+            "Of a DICOM file: the option codes of PS3.15, E.3, that hold of what is published of it; no DICOM file is.",
+        ),
         *_VERDICT,
         _RUN,
     ),
@@ -752,7 +762,8 @@ PUBLISHED = Table(
         _c(
             "transformations",
             TEXTS,
-            "What was done to the pixels: oriented, icc_to_srgb, to_8_bit, alpha_flattened, re_encoded.",
+            "What was done to the pixels: lossless (nothing: the compressed data are those of the source), oriented, "
+            "icc_to_srgb, to_8_bit, to_rgb, alpha_flattened, re_encoded.",
         ),
         _c("rescan_findings", TEXTS, "Kinds of hidden metadata that the re-scan found in the written bytes."),
         _c("detail", TEXT, "What went wrong, if anything did."),
@@ -897,11 +908,34 @@ APPROVALS = Table(
     ),
 )
 
+DEIDENTIFICATION_RECORD = Table(
+    "deidentification_record",
+    "The verification record of each archive version: what was scanned, found, done and looked at, by which versions.",
+    ("archive", "version", "aspect", "carrier", "kind"),
+    (
+        _ARCHIVE,
+        _VERSION,
+        _c(
+            "aspect",
+            TEXT,
+            "What the row is about.",
+            nullable=False,
+            isin=("scanned", "found", "done", "sampled", "judged", "written", "version"),
+        ),
+        _c("carrier", TEXT, "Where: file, name, record, pixels, sample, published, code.", nullable=False),
+        _c("kind", TEXT, "Of what: a kind, a state, an action, a criterion; never a value.", nullable=False),
+        _c("images", pa.int64(), "How many images, or distinct files.", nullable=False, ge=0),
+        _c("detail", TEXT, "What a reader needs besides, or the version."),
+        _RUN,
+    ),
+    ("archive", "version"),
+)
+
 TABLES: dict[str, Table] = {
     t.name: t
     for t in (
         FILES, RECORDS, MEASUREMENTS, QUALITY, DEIDENTIFIED, DUPLICATES_WITHIN, HARMONIZED, DUPLICATES,
         VERDICTS_TABLE, DECISIONS, CORPUS, PUBLISHED, ADMISSIONS, STAGES_TABLE, CHECK_RESULTS,
-        REVIEW_QUEUE, REVIEWS, APPROVALS,
+        REVIEW_QUEUE, REVIEWS, APPROVALS, DEIDENTIFICATION_RECORD,
     )
 }  # fmt: skip

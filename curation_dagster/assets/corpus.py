@@ -22,6 +22,7 @@ from curation_dagster.publishing import admit, assemble, publish_missing
 from curation_dagster.resources import Curation
 from curation_dagster.schemas import CORPUS, DECISIONS
 from curation_dagster.stage import StageReport, reasons_of
+from curation_dagster.verification import record_deidentification
 from curation_dagster.workspace import EVERYTHING
 
 
@@ -101,6 +102,8 @@ def corpus(context: dg.AssetExecutionContext, curation: Curation) -> dg.Material
         EVERYTHING, "corpus", report.counts, report.fingerprint,
         workspace.inputs(EVERYTHING, "decisions", criteria=workspace.criteria.digest), context.run.run_id,
     )  # fmt: skip
+    for complete in sorted(archive_versions(workspace)):  # people's verdicts and written files are in it now
+        record_deidentification(workspace, ArchiveVersionKey(*complete), context.run.run_id)
     summary = summarize(workspace.lake, workspace.criteria)
     path = write_report(summary, workspace.settings.reports)
     listed = [

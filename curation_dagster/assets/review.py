@@ -7,6 +7,7 @@ from curation_dagster.core.review.sampling import queue_of
 from curation_dagster.resources import Curation
 from curation_dagster.schemas import REVIEW_QUEUE
 from curation_dagster.stage import StageReport
+from curation_dagster.verification import record_deidentification
 
 
 @archive_asset("review", deps=["quality", "deidentified", "harmonized", "duplicates_within"])
@@ -33,11 +34,15 @@ def review_queue(context: dg.AssetExecutionContext, curation: Curation) -> dg.Ma
         workspace.inputs(key, "quality", "deidentified", "harmonized", "duplicates_within", criteria=workspace.criteria.digest),
         context.run.run_id,
     )  # fmt: skip
+    page = record_deidentification(workspace, key, context.run.run_id)
     counts = queue.group_by(["criterion", "purpose"]).aggregate([([], "count_all")]).to_pylist()
     rows = sorted((c["criterion"], c["purpose"], c["count_all"]) for c in counts)
     return shown(
         workspace,
         "review_queue",
         report,
-        {"queues": markdown_table(rows, ["criterion", "purpose", "images"])},
+        {
+            "queues": markdown_table(rows, ["criterion", "purpose", "images"]),
+            "deidentification_record": dg.MetadataValue.path(str(page)),
+        },
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from curation_dagster.core.deidentification.identifiers import kinds_in_name, kinds_in_record
+from curation_dagster.core.deidentification.identifiers import NameScanner, RecordScanner
+from curation_dagster.core.deidentification.record import applied_codes
 
 _COLUMNS = ("image_id", "archive", "version", "sha256", "path", "source_values", "hidden_kinds")
 
@@ -26,10 +27,11 @@ def find_identifiers(images: pa.Table) -> pa.Table:
         records ``drop``, because published columns are an allow-list.
     """
     rows = []
+    scanner, names = RecordScanner(), NameScanner()
     for row in images.select(_COLUMNS).to_pylist():
         in_file = sorted(row["hidden_kinds"] or [])
-        in_name = kinds_in_name(row["path"]) if row["path"] else []
-        in_record = kinds_in_record(row["source_values"])
+        in_name = names.kinds_in_name(row["path"]) if row["path"] else []
+        in_record = scanner.kinds_in_record(row["source_values"])
         rows.append(
             {
                 "image_id": row["image_id"],
@@ -43,13 +45,21 @@ def find_identifiers(images: pa.Table) -> pa.Table:
                 "actions": [f"file:{k}:strip" for k in in_file]
                 + [f"name:{k}:rename" for k in in_name]
                 + [f"record:{k}:drop" for k in in_record],
+                "profile_codes": applied_codes(in_file),
             }
         )
     schema = pa.schema(
         [(n, pa.string()) for n in ("image_id", "archive", "version", "sha256")]
         + [
             (n, pa.list_(pa.string()))
-            for n in ("found_in_file", "found_in_name", "found_in_record", "found_in_pixels", "actions")
+            for n in (
+                "found_in_file",
+                "found_in_name",
+                "found_in_record",
+                "found_in_pixels",
+                "actions",
+                "profile_codes",
+            )
         ]
     )
     return pa.Table.from_pylist(rows, schema=schema)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from curation_dagster.core.deidentification.showing import shown
 from curation_dagster.core.harmonize import icd11
 from curation_dagster.core.harmonize.vocabulary import rows
 
@@ -93,6 +94,13 @@ def diagnosis_of(label: str, aliases: Mapping[str, str] | None = None) -> Diagno
             key = normalized(meant)
             break
     return diagnoses().get(key, UNMAPPED)
+
+
+def shown_label(text: str | None) -> str | None:
+    """Return a publisher's label as later tables hold it: one of the vocabulary, or one that names no person."""
+    if text is None or normalized(text) in diagnoses():
+        return text
+    return shown(text)
 
 
 def combined(labels: Sequence[str], aliases: Mapping[str, str] | None = None) -> Diagnosis:

@@ -11,7 +11,13 @@ import pandas as pd
 import pyarrow as pa
 
 from curation_dagster.core.harmonize import anatomy, icd11
-from curation_dagster.core.harmonize.diagnosis import Diagnosis, combined, diagnoses, normalized
+from curation_dagster.core.harmonize.diagnosis import (
+    Diagnosis,
+    combined,
+    diagnoses,
+    normalized,
+    shown_label,
+)
 from curation_dagster.core.harmonize.fields import Field, convert_field
 from curation_dagster.core.harmonize.keys import lesion_key, patient_key
 from curation_dagster.core.harmonize.parsing import Age
@@ -167,7 +173,7 @@ def _diagnoses(field: Field, descriptor: Descriptor) -> tuple[dict[str, Any], di
         "icd11_code": _column(d.icd11_code if d else None for d in found),
         "icd11_title": _column(d.icd11_title if d else None for d in found),
         "icd11_release": _column(release if d and d.icd11_code else None for d in found),
-        "diagnosis_source_label": field.texts,
+        "diagnosis_source_label": _column(shown_label(t) for t in field.texts),
         "diagnosis_relation": _column(d.relation if d else None for d in found),
         "diagnosis_granularity": _column(d.granularity if d else None for d in found),
         "diagnosis_confidence": _column(d.confidence if d else None for d in found),

@@ -38,6 +38,20 @@ from curation_dagster.core.imaging.segments import jpeg_structure
 from curation_dagster.core.imaging.settings import Limits
 
 _PLAIN = {ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless}
+# what is recorded of a header: numbers, and terms that the standard defines (PS3.3, C.7.3.1.1.1, C.7.6.3, C.7.6.1.1.5)
+_NUMBERS = (
+    "SamplesPerPixel", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
+    "PlanarConfiguration", "NumberOfFrames",
+)  # fmt: skip
+_TERMS = {
+    "PhotometricInterpretation": frozenset(
+        {"MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "HSV", "ARGB", "CMYK", "YBR_FULL", "YBR_FULL_422",
+         "YBR_PARTIAL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT", "XYB"}
+    ),
+    "Modality": frozenset({"XC", "DMS", "GM", "ES", "OT", "SM", "OP", "CR", "DX", "MG", "CT", "MR", "US", "NM", "PT", "SR"}),
+    "BurnedInAnnotation": frozenset({"YES", "NO"}),
+    "LossyImageCompression": frozenset({"00", "01"}),
+}  # fmt: skip
 # an Adobe segment that says: three channels, not transformed
 _ADOBE_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
 
@@ -118,7 +132,8 @@ def _described(picture: Picture, dataset: Dataset, limits: Limits) -> Picture:
         width=width,
         height=height,
         frames=frames,
-        color_mode=str(dataset.get("PhotometricInterpretation", "")) or None,
+        color_mode=_photometric(dataset),
+        technical=technical(dataset),
         bit_depth=stored,
         has_alpha=False,
         is_lossless=syntax != JPEGBaseline8Bit and str(dataset.get("LossyImageCompression", "00")) != "01",
@@ -126,11 +141,51 @@ def _described(picture: Picture, dataset: Dataset, limits: Limits) -> Picture:
     )
     within_limits(picture, limits)
     if syntax not in _PLAIN and syntax != JPEGBaseline8Bit:
-        raise NotDecodedError(picture, "unsupported", f"the transfer syntax {syntax.name or syntax}")
+        raise NotDecodedError(picture, "unsupported", f"the transfer syntax {_syntax_name(syntax)}")
     if allocated not in (8, 16) or samples not in (1, 3) or not 1 <= stored <= allocated:
         reason = f"{samples} samples of {allocated} bits allocated and {stored} bits stored"
         raise NotDecodedError(picture, "unsupported", reason)
     return picture
+
+
+def technical(dataset: Dataset) -> dict[str, str | int]:
+    """Return the technical attributes of the allow-list: how pixels are stored and shown, by numbers and defined terms.
+
+    A value that is neither a number nor a term of the standard is ``other``: what stands there instead could be
+    anything.
+    """
+    found: dict[str, str | int] = {"TransferSyntax": _syntax_name(transfer_syntax(dataset))}
+    for keyword in _NUMBERS:
+        try:
+            if dataset.get(keyword) is not None:
+                found[keyword] = int(dataset[keyword].value)
+        except (TypeError, ValueError):
+            found[keyword] = "other"
+    for keyword, terms in _TERMS.items():
+        stated = str(dataset.get(keyword, "")).strip().upper()
+        if stated:
+            found[keyword] = stated if stated in terms else "other"
+    found["shown"] = (
+        "by its VOI look-up table"
+        if "VOILUTSequence" in dataset
+        else "by its window"
+        if "WindowCenter" in dataset
+        else "by the range of its stored bits"
+    )
+    if any(0x6000 <= tag.group <= 0x60FF for tag in list(dataset.keys())):
+        found["overlays"] = "not drawn"
+    return found
+
+
+def _photometric(dataset: Dataset) -> str | None:
+    """Return the photometric interpretation if it is one of the standard (PS3.3, C.7.6.3.1.2)."""
+    stated = str(dataset.get("PhotometricInterpretation", "")).strip()
+    return stated if stated in _TERMS["PhotometricInterpretation"] else None
+
+
+def _syntax_name(syntax: UID) -> str:
+    """Return the name of a transfer syntax of the standard; a number of anybody's own could say anything."""
+    return syntax.name if syntax.name != str(syntax) else "of no public name"
 
 
 def transfer_syntax(dataset: Dataset) -> UID:
@@ -156,7 +211,9 @@ def _decoded(picture: Picture, dataset: Dataset, limits: Limits) -> Picture:
         raw = convert_color_space(raw, "YBR_FULL", "RGB")
     elif photometric != "RGB":
         raise NotDecodedError(
-            picture, "unsupported", f"the photometric interpretation {photometric or 'that is missing'}"
+            picture,
+            "unsupported",
+            f"the photometric interpretation {photometric or 'is missing, or none of the standard'}",
         )
     if raw.dtype != np.uint8:
         raw = (raw >> max(0, (picture.bit_depth or 8) - 8)).clip(0, 255).astype(np.uint8)

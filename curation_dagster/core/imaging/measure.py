@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import zipfile
 from functools import cache
 from importlib.metadata import version
@@ -28,7 +29,7 @@ from curation_dagster.core.items import FileItem, read_item
 
 DECODERS = ("simplejpeg", "opencv-python-headless", "pillow", "pillow-heif", "pydicom", "numpy")
 # modules of this folder that measure nothing
-_WRITING = frozenset({"publish.py", "rescan.py"})
+_WRITING = frozenset({"publish.py", "lossless.py", "rescan.py"})
 _DATA = ("measuring.yaml", "hidden_metadata.csv")
 
 
@@ -162,6 +163,7 @@ def _stored(picture: Picture, size: int) -> dict[str, Any]:
         "jpeg_quality": picture.jpeg_quality,
         "jpeg_subsampling": picture.jpeg_subsampling,
         "jpeg_progressive": picture.jpeg_progressive,
+        "dicom_technical": json.dumps(picture.technical) if picture.technical else None,
     }
     oriented = picture.oriented_size
     if oriented is not None and min(oriented) > 0:

@@ -52,6 +52,8 @@ class Picture:
         Colour profile.
     jpeg_quality, jpeg_subsampling, jpeg_progressive
         Of JPEG compression.
+    technical : dict or None
+        Technical attributes of a DICOM header, from an allow-list.
     """
 
     state: str
@@ -73,6 +75,7 @@ class Picture:
     jpeg_quality: int | None = None
     jpeg_subsampling: str | None = None
     jpeg_progressive: bool | None = None
+    technical: dict[str, str | int] | None = None
 
     def but(self, **changes: Any) -> Picture:
         """Return a copy with other values."""

@@ -1,7 +1,8 @@
 """Writing of standardized files: upright, 8-bit sRGB, JPEG or PNG, with nothing beside the pixels.
 
-A file is made from pixels only, so nothing hidden in the source can survive; and the bytes that lie on disk are
-scanned by ``rescan.py`` before they get their name.
+A file is made from pixels only, so nothing hidden in the source can survive; or, where a JPEG is as it should be
+already, from its compressed pixels and the tables that they need (``lossless.py``). Either way the bytes that lie on
+disk are scanned by ``rescan.py`` before they get their name.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from typing import Any
 import cv2
 import numpy as np
 import simplejpeg
+import yaml
 from PIL import Image
 
 from curation_dagster.core.imaging.decode import decode
+from curation_dagster.core.imaging.lossless import NotRewritable, rewrite_jpeg
 from curation_dagster.core.imaging.measure import digest_of
 from curation_dagster.core.imaging.picture import Picture, flatten, orient, to_rgb_or_grey
-from curation_dagster.core.imaging.profiles import to_srgb
+from curation_dagster.core.imaging.profiles import profile_kind, to_srgb
 from curation_dagster.core.imaging.rescan import rescan
 from curation_dagster.core.imaging.settings import VOCABULARIES, measuring
 from curation_dagster.core.items import FileItem, read_item
@@ -54,15 +57,31 @@ class PublishItem:
 def written_by() -> str:
     """Return the version of the writing code: SHA-256 over its source, its data file and the codecs' versions."""
     folder = Path(__file__).parent
-    sources = [*sorted(folder.glob("*.py")), folder.parent / "items.py", VOCABULARIES / "measuring.yaml"]
-    return digest_of(sources)
+    data = [VOCABULARIES / "measuring.yaml", VOCABULARIES / "publishing.yaml"]
+    return digest_of([*sorted(folder.glob("*.py")), folder.parent / "items.py", *data])
+
+
+@dataclass(frozen=True)
+class Lossless:
+    """Whether, and for which JPEG, the compressed pixels are kept bit for bit."""
+
+    enabled: bool
+    max_scans: int
+
+
+@cache
+def lossless_settings() -> Lossless:
+    """Return the declared settings of ``vocabularies/publishing.yaml``, read once per process."""
+    data = yaml.safe_load((VOCABULARIES / "publishing.yaml").read_text(encoding="utf-8"))
+    return Lossless(**data["lossless"])
 
 
 def publish(p: PublishItem) -> dict[str, Any]:
     """Write one standardized file and return its row of the table ``published``.
 
-    The file is ``images/<first two digits of the id>/<id>.jpg`` for lossy sources (quality 95, 4:4:4) and ``.png``
-    for lossless ones. It appears under its name only after its bytes are on disk and the re-scan found nothing;
+    The file is ``images/<first two digits of the id>/<id>.jpg`` for lossy sources and ``.png`` for lossless ones. A
+    JPEG that needs no change of its pixels is rewritten with its compressed data as they are (``lossless``); other
+    lossy sources are encoded anew (``re_encoded``; quality 95, 4:4:4). It appears under its name only after its bytes are on disk and the re-scan found nothing;
     otherwise it is removed and the state is ``not_clean``. The same source gives the same bytes.
 
     Raises
@@ -83,19 +102,16 @@ def publish(p: PublishItem) -> dict[str, Any]:
     if picture.state != "ok":
         return row | {"state": "failed", "detail": f"the source is {picture.state}: {picture.detail}"}
     try:
-        pixels, transformations, note = standardize(picture)
-        encoded, suffix = _encode(pixels, bool(picture.is_lossless))
+        encoded, suffix, size, transformations, note = _made(data, picture, lossless_settings())
     except ValueError as error:
         return row | {"state": "failed", "detail": f"could not be encoded: {error}"}
-    if suffix == ".jpg":
-        transformations.append("re_encoded")
     name = f"images/{p.image_id[:2]}/{p.image_id}{suffix}"
     findings = _write_if_clean(Path(p.root) / name, encoded)
     row |= {
         "transformations": transformations,
         "rescan_findings": findings,
-        "width": pixels.shape[1],
-        "height": pixels.shape[0],
+        "width": size[0],
+        "height": size[1],
     }
     if findings:
         detail = f"the re-scan of the written bytes found {', '.join(findings)}; the file was removed"
@@ -107,6 +123,43 @@ def publish(p: PublishItem) -> dict[str, Any]:
         "bytes": len(encoded),
         "detail": note,
     }
+
+
+def _made(
+    data: bytes, picture: Picture, settings: Lossless
+) -> tuple[bytes, str, tuple[int, int], list[str], str | None]:
+    """Return the bytes of the standardized file, its suffix, width and height, what was done, and a note."""
+    kept = without_loss(data, picture, settings)
+    if kept is not None:
+        return kept, ".jpg", (picture.width or 0, picture.height or 0), ["lossless"], None
+    pixels, done, note = standardize(picture)
+    encoded, suffix = _encode(pixels, bool(picture.is_lossless))
+    if suffix == ".jpg":
+        done.append("re_encoded")
+    return encoded, suffix, (pixels.shape[1], pixels.shape[0]), done, note
+
+
+def without_loss(data: bytes, picture: Picture, settings: Lossless) -> bytes | None:
+    """Return the JPEG with nothing but its compressed pixels and their tables, or None if it must be encoded anew.
+
+    It must be upright, of 8 bits, grey or YCbCr, in sRGB, and of a structure that ``lossless.py`` accounts for. What
+    is returned has been decoded again, and has the very pixels of the source.
+    """
+    is_srgb = picture.icc is None or (picture.mode == "RGB" and profile_kind(picture.icc) == "sRGB")
+    is_fit = picture.format == "JPEG" and picture.mode in ("L", "RGB") and picture.bit_depth == 8
+    if not (settings.enabled and is_fit and is_srgb and picture.stated_orientation == 1):
+        return None
+    try:
+        rewritten = rewrite_jpeg(data, settings.max_scans)
+    except NotRewritable:
+        return None
+    again = decode(rewritten, measuring().limits)
+    if again.raster is None or picture.raster is None:
+        return None
+    is_same = (
+        again.state == "ok" and again.mode == picture.mode and np.array_equal(again.raster, picture.raster)
+    )
+    return rewritten if is_same else None
 
 
 def standardize(picture: Picture) -> tuple[np.ndarray, list[str], str | None]:

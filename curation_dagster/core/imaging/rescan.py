@@ -19,6 +19,7 @@ from PIL import Image
 
 _UNKNOWN = "unknown_structure"
 _MARKER_IN_SCAN = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
+_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 # what Pillow states of a JPEG or PNG that holds nothing but pixels
 _PLAIN_INFO = {"jfif", "jfif_version", "jfif_unit", "jfif_density", "dpi", "progressive", "progression"}
@@ -53,6 +54,8 @@ def rescan(data: bytes) -> list[str]:
 def _scan_jpeg(data: bytes) -> set[str]:
     kinds: set[str] = set()
     at, scans, frames = 2, 0, 0
+    has_interval = False
+    idle: set[tuple[int, int]] = set()  # tables that no frame or scan has named yet, by marker and number
     while True:
         if at + 2 > len(data) or data[at] != 0xFF:
             return kinds | {_UNKNOWN}
@@ -60,7 +63,7 @@ def _scan_jpeg(data: bytes) -> set[str]:
         if code == 0xD9:
             if at + 2 < len(data):
                 kinds.add("trailing_bytes")
-            return kinds if scans and frames == 1 else kinds | {_UNKNOWN}
+            return kinds if scans and frames == 1 and not idle else kinds | {_UNKNOWN}
         length = int.from_bytes(data[at + 2 : at + 4], "big")
         body, following = data[at + 4 : at + 2 + length], at + 2 + length
         if length < 2 or following > len(data) or code in (0x00, 0x01, 0xFF) or 0xD0 <= code <= 0xD8:
@@ -69,23 +72,35 @@ def _scan_jpeg(data: bytes) -> set[str]:
             frames += 1
             if len(body) < 6 or len(body) != 6 + 3 * body[5]:
                 kinds.add(_UNKNOWN)
+            idle -= {(0xDB, number) for number in body[8::3]}
         elif code == 0xDA:
             scans += 1
             if not body or len(body) != 4 + 2 * body[0]:
                 kinds.add(_UNKNOWN)
+            idle -= {(0xC4, s >> 4) for s in body[2:-3:2]} | {(0xC4, 0x10 | s & 15) for s in body[2:-3:2]}
             stop = _MARKER_IN_SCAN.search(data, following)
             if stop is None:
                 return kinds | {_UNKNOWN}
             if stop.end() - stop.start() > 2:
-                kinds.add(_UNKNOWN)  # fill bytes, which our encoder does not write
+                kinds.add(_UNKNOWN)  # fill bytes, which our writer leaves out
+            restarts = _RESTART.findall(data, following, stop.start())
+            if restarts != [b"\xff" + bytes([0xD0 + i % 8]) for i in range(len(restarts) * has_interval)]:
+                kinds.add(_UNKNOWN)
             following = stop.end() - 2
         elif code == 0xDB:
             if not _is_quantization(body):
                 kinds.add(_UNKNOWN)
+            elif len(body) in (65, 129):
+                idle.add((0xDB, body[0] & 15))
         elif code == 0xC4:
             if not _is_huffman(body):
                 kinds.add(_UNKNOWN)
+            elif (0xC4, body[0]) in idle:
+                kinds.add(_UNKNOWN)  # a table that is replaced before anything has used it
+            else:
+                idle.add((0xC4, body[0]))
         elif code == 0xDD:
+            has_interval = body != b"\0\0"
             if len(body) != 2:
                 kinds.add(_UNKNOWN)
         else:

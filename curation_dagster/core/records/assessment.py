@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation_dagster.core.deidentification.showing import shown
 from curation_dagster.core.harmonize import anatomy
-from curation_dagster.core.harmonize.diagnosis import combined
+from curation_dagster.core.harmonize.diagnosis import combined, shown_label
 from curation_dagster.core.harmonize.fields import Field, convert_field
 from curation_dagster.core.registry.loading import ArchiveVersion
 from curation_dagster.schemas import JOIN_STATES
@@ -129,7 +130,7 @@ def _labels(field: Field, archive_version: ArchiveVersion) -> list[dict[str, Any
         meant = combined(labels, aliases) if labels is not None else None
         found.append(
             {
-                "label": text,
+                "label": shown_label(text),
                 "records": n,
                 "icd11_code": meant.icd11_code if meant else None,
                 "relation": meant.relation if meant else None,
@@ -148,7 +149,7 @@ def _columns(data: pa.Table, has_record: np.ndarray) -> list[dict[str, Any]]:
         share = round(blank / part.num_rows, 4) if part.num_rows else 0.0
         found.append(
             {
-                "column": name,
+                "column": shown(name),
                 "records": part.num_rows,
                 "blank": blank,
                 "blank_share": share,
@@ -213,6 +214,6 @@ def _blank_together(data: pa.Table) -> list[str]:
             blank = int(np.unpackbits(np.frombuffer(packed, np.uint8), count=data.num_rows).sum())
             sentences.append(
                 f"{len(names)} columns are blank together in {blank} of {data.num_rows} records: "
-                f"{', '.join(names)}. They are not missing at random."
+                f"{', '.join(map(shown, names))}. They are not missing at random."
             )
     return sentences

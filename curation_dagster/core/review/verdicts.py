@@ -17,6 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation_dagster.core.export import as_typed, write_csv
 from curation_dagster.schemas import REVIEWS
 
 COLUMNS = ("archive", "version", "image_id", "criterion", "outcome", "comment")
@@ -81,7 +82,7 @@ def read_verdicts(
             if absent:
                 problems.append(f"line 1: no column {', '.join(absent)}; expected {', '.join(COLUMNS)}")
             for row in () if absent else reader:
-                cells = {k: (v or "").strip() for k, v in row.items() if isinstance(k, str)}
+                cells = {k: as_typed((v or "").strip()) for k, v in row.items() if isinstance(k, str)}
                 if not cells["outcome"]:
                     continue
                 cells["outcome"] = cells["outcome"].lower()
@@ -125,13 +126,7 @@ def write_queue(
     done = set(zip(reviews["image_id"].to_pylist(), reviews["criterion"].to_pylist(), strict=True))
     rows = sorted(queue.to_pylist(), key=lambda r: (r["criterion"], r["purpose"], r["rank"]))
     waiting = [r for r in rows if (r["image_id"], r["criterion"]) not in done]
-    destination = Path(path)
-    temporary = destination.with_name(f".{destination.name}.{uuid.uuid4().hex}.tmp")
-    with temporary.open("w", encoding="utf-8", newline="") as handle:
-        writer = csv.DictWriter(handle, COLUMNS, extrasaction="ignore", restval="")
-        writer.writeheader()
-        writer.writerows(waiting)
-    temporary.replace(destination)
+    write_csv(waiting, COLUMNS, path)
     return len(waiting)
 
 

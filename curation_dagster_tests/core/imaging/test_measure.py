@@ -28,6 +28,7 @@ OPTIONAL = {
     "jpeg_quality",
     "jpeg_subsampling",
     "jpeg_progressive",
+    "dicom_technical",
     "stream_sha256",
     "faces",
     "text_regions",
