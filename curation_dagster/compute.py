@@ -24,7 +24,12 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any, Literal
 
+_START_SECONDS = 120.0
 _BATCH = 16  # items sent to a worker at once: enough to keep it busy while the caller writes
+
+
+class WorkerError(RuntimeError):
+    """No worker process can be started: the fault of the installation, not of a file."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class _Worker:
     connection: Connection
     todo: deque[int] = field(default_factory=deque)
     since: float = 0.0  # when the item at the front was begun, as far as the caller knows
+    ready: bool = False  # the interpreter is up and has said so
 
     def stop(self) -> None:
         self.connection.close()
@@ -75,6 +81,11 @@ def map_files(
     ------
     tuple of int, object, Failure or None
         Index into ``items``; the function's value, or None; and why there is none.
+
+    Raises
+    ------
+    WorkerError
+        If a worker ends before it has begun, so that no file can be blamed.
     """
     pending = deque(range(len(items)))
     crew: list[_Worker] = []
@@ -88,11 +99,20 @@ def map_files(
             for connection in wait(list(busy), timeout=1.0):
                 worker = busy[connection]  # type: ignore[index]
                 try:
-                    index, value, failure = worker.connection.recv()
+                    answer = worker.connection.recv()
                 except (EOFError, OSError, pickle.UnpicklingError):
+                    if not worker.ready:
+                        raise WorkerError(
+                            f"no worker can be started for {function.__module__}.{function.__qualname__}: "
+                            f"{_post_mortem(worker).detail}. Nothing is said of the files; its own message is above."
+                        ) from None
                     yield worker.todo.popleft(), None, _post_mortem(worker)
                     crew[crew.index(worker)] = _replace(worker, function, memory_mb, pending, items)
                     continue
+                if answer is None:
+                    worker.ready, worker.since = True, time.monotonic()
+                    continue
+                index, value, failure = answer
                 worker.todo.remove(index)
                 worker.since = time.monotonic()
                 if len(worker.todo) <= _BATCH // 2:
@@ -100,7 +120,9 @@ def map_files(
                 yield index, value, failure
             now = time.monotonic()
             for worker in list(crew):
-                if worker.todo and now - worker.since > timeout_s and not worker.connection.poll():
+                # an interpreter on a busy machine may take long to start, which is no file's fault
+                limit = timeout_s if worker.ready else max(timeout_s, _START_SECONDS)
+                if worker.todo and now - worker.since > limit and not worker.connection.poll():
                     yield (
                         worker.todo.popleft(),
                         None,
@@ -150,7 +172,6 @@ def _replace(
     pending.extendleft(reversed(dead.todo))
     fresh = _start(function, memory_mb)
     _feed(fresh, pending, items)
-    fresh.since = time.monotonic() + 20.0  # a new interpreter needs a while before its first item
     return fresh
 
 

@@ -21,6 +21,7 @@ def main(descriptor: int, target: str, memory_mb: int) -> None:
     function: Any = reduce(getattr, name.split("."), importlib.import_module(module))
     limit = memory_mb * 1024 * 1024
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    connection.send(None)  # ready: from now on time counts
     while True:
         try:
             batch = connection.recv()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from curation_dagster.compute import Failure, map_files
+from curation_dagster.compute import Failure, WorkerError, map_files
 from curation_dagster.lake import Lake
 from curation_dagster.passes import CHUNK_ROWS, Pass, run_pass
 
@@ -93,6 +93,16 @@ def test_poisoned_files_are_failures_and_all_others_come_back() -> None:
     assert failures[7].detail == "the process died of SIGSEGV"
     assert failures[31].detail.startswith("ValueError (in test_compute.py, line ")
     assert all(v == i for i, (v, f) in found.items() if f is None)
+
+
+def test_workers_that_cant_start_blame_no_file() -> None:
+    def local(number: int) -> int:
+        return number
+
+    with pytest.raises(
+        WorkerError, match=r"no worker can be started for .*local.*status 1\. Nothing is said of the files"
+    ):
+        list(map_files(local, [1, 2, 3], workers=2))
 
 
 def test_a_pass_resumes_behind_the_chunks_of_a_killed_run(tmp_path: Path, counting: Path) -> None:
