@@ -261,7 +261,7 @@ def every_image_that_waits_for_a_person_is_in_the_queue(
 
 @fact("staged", *_PER_IMAGE, "review_queue")
 def the_table_matches_its_declaration(workspace: Workspace, key: ArchiveVersionKey, stage: str) -> Outcome:
-    """Types, permitted values, ranges and unique keys are as declared in `schemas.py`."""
+    """Types, permitted values, ranges and unique keys are as declared in `schemas`."""
     table = "files" if stage == "staged" else stage
     rows = workspace.part(table, key)
     return nothing_found(

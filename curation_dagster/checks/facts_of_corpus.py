@@ -231,7 +231,7 @@ def everything_that_entered_is_kept_excluded_or_quarantined(
 def the_whole_table_matches_its_declaration(
     workspace: Workspace, _: ArchiveVersionKey, stage: str
 ) -> Outcome:
-    """Types, permitted values, ranges and unique keys are as declared in `schemas.py`."""
+    """Types, permitted values, ranges and unique keys are as declared in `schemas`."""
     if "archive" in TABLES[stage].partition_by:
         problems, rows = [], 0
         for archive, version in sorted(archive_versions(workspace)):
