@@ -147,7 +147,8 @@ def review() -> None:
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="CSV file to write."
 )
-def export_queue(key: str, out: Path) -> None:
+@click.option("--reviewer", default=None, help="Write what this person has not judged, for a second reading.")
+def export_queue(key: str, out: Path, reviewer: str | None) -> None:
     """Write the open queue of KEY as a CSV file, with a column for the verdict."""
     from curation_dagster.core.registry.keys import parse_key
     from curation_dagster.core.review.verdicts import write_queue
@@ -155,7 +156,13 @@ def export_queue(key: str, out: Path) -> None:
 
     workspace = open_workspace()
     parsed = parse_key(key)
-    n = write_queue(open_reviews(workspace, parsed), workspace.part("reviews", parsed), out)
+    n = write_queue(
+        open_reviews(workspace, parsed),
+        workspace.part("reviews", parsed),
+        out,
+        reviewer,
+        workspace.criteria.reviewers,
+    )
     click.echo(f"{n} images wait for a verdict: {out}")
 
 
@@ -164,7 +171,7 @@ def export_queue(key: str, out: Path) -> None:
 @click.option("--reviewer", required=True, help="Who judged.")
 def record_verdicts(csv: Path, reviewer: str) -> None:
     """Take up the verdicts of CSV (columns archive, version, image_id, criterion, outcome, comment)."""
-    from curation_dagster.core.review.verdicts import VerdictError, read_verdicts
+    from curation_dagster.core.review.verdicts import VerdictError, by_criteria, read_verdicts
 
     workspace = open_workspace()
     try:
@@ -183,7 +190,7 @@ def record_verdicts(csv: Path, reviewer: str) -> None:
             f"{len(unknown)} verdicts are on images that are not there, such as {unknown[0][1]} in {unknown[0][0]}; "
             "none was added"
         )
-    workspace.lake.append("reviews", rows, {"reviewer": reviewer})
+    workspace.lake.append("reviews", by_criteria(rows, workspace.criteria), {"reviewer": reviewer})
     click.echo(f"{rows.num_rows} verdicts of {reviewer} were added; rebuild the corpus to take them up")
 
 

@@ -126,7 +126,12 @@ def admission_of(workspace: Workspace, key: ArchiveVersionKey) -> Admission:
         stages, workspace.part("check_results", key).to_pylist(), blocking_checks(PER_ARCHIVE)
     )
     sampled = [c.id for c in workspace.criteria.criteria if c.review == "sample"]
-    reasons += open_samples(workspace.part("review_queue", key), workspace.part("reviews", key), sampled)
+    reasons += open_samples(
+        workspace.part("review_queue", key),
+        workspace.part("reviews", key),
+        sampled,
+        workspace.criteria.reviewers,
+    )
     approvals = workspace.lake.read("approvals")
     staged = next((s["fingerprint"] for s in stages if s["stage"] == "staged"), "")
     if current_approval(approvals, "archive_version", str(key), staged) is None:

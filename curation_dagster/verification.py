@@ -69,6 +69,7 @@ def _evidence(workspace: Workspace, key: ArchiveVersionKey) -> Evidence:
         queue=workspace.part("review_queue", key),
         reviews=_of_stage(workspace, workspace.part("reviews", key)),
         published=published,
+        reviewers=workspace.criteria.reviewers,
     )
 
 

@@ -95,11 +95,20 @@ class Workspace:
     def reviews_of(self, key: ArchiveVersionKey) -> pa.Table:
         """Return people's verdicts that hold for an archive version.
 
-        Those on the version itself, and every ``fail`` on an image of another version of the archive: the image is the
-        same, and so is what somebody saw in it.
+        Those on the version itself; and, of images that somebody failed in another version of the archive, all verdicts
+        there: the image is the same, and so is what people saw in it.
         """
         rows = self.lake.read("reviews", where={"archive": key.archive})
-        mine = rows.filter((pc.field("version") == key.version) | (pc.field("outcome") == "fail"))
+        own = pc.equal(rows["version"], key.version)
+        failed = {
+            (r["image_id"], r["criterion"])
+            for r in rows.filter(pc.and_(pc.invert(own), pc.equal(rows["outcome"], "fail"))).to_pylist()
+        }
+        there = [
+            pair in failed
+            for pair in zip(rows["image_id"].to_pylist(), rows["criterion"].to_pylist(), strict=True)
+        ]
+        mine = rows.filter(pc.or_(own, pa.array(there, pa.bool_())))
         version = pa.array([key.version] * mine.num_rows, pa.string())
         return mine.set_column(mine.column_names.index("version"), mine.schema.field("version"), version)
 

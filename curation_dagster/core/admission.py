@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from curation_dagster.core.registry.keys import ArchiveVersionKey
+from curation_dagster.core.review.panel import Panel, panels
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,9 @@ def failed_checks(
     return found
 
 
-def open_samples(queue: pa.Table, reviews: pa.Table, criteria: Sequence[str]) -> list[str]:
+def open_samples(
+    queue: pa.Table, reviews: pa.Table, criteria: Sequence[str], reviewers: Mapping[str, int] | None = None
+) -> list[str]:
     """Return what is open or was found in the people's samples of one archive version, a sentence each.
 
     Parameters
@@ -99,13 +102,11 @@ def open_samples(queue: pa.Table, reviews: pa.Table, criteria: Sequence[str]) ->
         Rows of ``review_queue`` and ``reviews`` of this archive version.
     criteria : sequence of str
         Criteria that a sample must settle.
+    reviewers : mapping of str to int, optional
+        How many people each criterion asks for; one where it is not named.
     """
-    verdicts: dict[tuple[str, str], set[str]] = {}
-    newest: dict[tuple[str, str, str], Any] = {}
-    for row in sorted(reviews.to_pylist(), key=lambda r: r["reviewed_at"]):
-        newest[row["criterion"], row["image_id"], row["reviewer"]] = row["outcome"]
-    for (criterion, image_id, _), outcome in newest.items():
-        verdicts.setdefault((criterion, image_id), set()).add(outcome)
+    said = panels(reviews.to_pylist(), reviewers)
+    nobody = Panel(())
     found = []
     for criterion in criteria:
         sample = [
@@ -113,8 +114,9 @@ def open_samples(queue: pa.Table, reviews: pa.Table, criteria: Sequence[str]) ->
             for r in queue.to_pylist()
             if r["criterion"] == criterion and r["purpose"] == "sample"
         ]
-        waiting = sum((criterion, i) not in verdicts for i in sample)
-        failing = sum("fail" in verdicts.get((criterion, i), ()) for i in sample)
+        looked_at = [said.get((criterion, i), nobody) for i in sample]
+        waiting = sum(not p.settled for p in looked_at)
+        failing = sum(p.failed for p in looked_at)
         if waiting:
             found.append(
                 f"the sample for {criterion} waits for people: {waiting} of {len(sample)} images have no verdict"

@@ -43,12 +43,14 @@ REVIEWS = Table(
         column(
             "outcome",
             TEXT,
-            "pass: nothing wrong; fail: exclude the image.",
+            "pass: nothing wrong; fail: exclude the image; withdrawn: the reviewer took the verdict back.",
             nullable=False,
-            isin=("pass", "fail"),
+            isin=("pass", "fail", "withdrawn"),
         ),
         column("reviewer", TEXT, "Who.", nullable=False),
         column("comment", TEXT, "In the reviewer's words."),
+        column("criteria_version", TEXT, "Version of the criteria file that the reviewer judged by."),
+        column("criteria_digest", ID, "SHA-256 of that criteria file."),
         column("reviewed_at", TIME, "When.", nullable=False, volatile=True),
     ),
 )

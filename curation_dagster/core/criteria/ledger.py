@@ -14,38 +14,35 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation_dagster.core.criteria.models import CriteriaSet
+from curation_dagster.core.review.panel import Verdict, panels
 from curation_dagster.core.review.sampling import population
 from curation_dagster.schemas import DECISIONS
 
-_JUDGED = """
-    -- the newest verdict of each reviewer; of several reviewers, one fail is enough
-    WITH newest AS (
-        SELECT image_id, criterion, reviewer, outcome, comment, reviewed_at
-        FROM reviews
-        QUALIFY row_number() OVER (
-            PARTITION BY image_id, criterion, reviewer ORDER BY reviewed_at DESC, outcome, review_id DESC
-        ) = 1
-    ),
-    ruled AS (
-        SELECT *, bool_or(outcome = 'fail') OVER (PARTITION BY image_id, criterion) AS failed FROM newest
-    )
-    SELECT image_id, criterion, failed,
-        list(reviewer ORDER BY reviewer) AS reviewers,
-        string_agg(
-            reviewer || ' on ' || strftime(reviewed_at AT TIME ZONE 'UTC', '%Y-%m-%d') || coalesce(': ' || comment, ''),
-            '; ' ORDER BY reviewer
-        ) AS said,
-        max(reviewed_at) AS decided_at
-    FROM ruled WHERE failed = (outcome = 'fail')
-    GROUP BY image_id, criterion, failed
-"""
+_JUDGED = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("criterion", pa.string()),
+        ("settled", pa.bool_()),
+        ("failed", pa.bool_()),
+        ("held", pa.bool_()),
+        ("reviewers", pa.list_(pa.string())),
+        ("said", pa.string()),
+        ("decided_at", pa.timestamp("us", tz="UTC")),
+    ]
+)
 
 _SINGLE = """
-    SELECT row, CASE WHEN failed THEN 'fail' ELSE 'pass' END AS outcome,
-        array_to_string(reviewers, ', ') AS decided_by, said AS detail, decided_at
+    SELECT row,
+        CASE WHEN NOT settled THEN 'review' WHEN failed THEN 'fail' ELSE 'pass' END AS outcome,
+        CASE WHEN settled THEN array_to_string(reviewers, ', ') END AS decided_by, said AS detail,
+        CASE WHEN settled THEN decided_at END AS decided_at
     FROM verdicts JOIN judged USING (image_id, criterion)
-    WHERE verdicts.outcome <> 'fail'
-        AND (failed OR (verdicts.outcome = 'review' AND NOT list_contains(?, criterion)))
+    WHERE verdicts.outcome <> 'fail' AND (
+        failed
+        OR (verdicts.outcome = 'review' AND NOT list_contains(?, criterion))
+        -- one of two failed what the rule had passed: it is held back until the panel is settled
+        OR (held AND verdicts.outcome <> 'review')
+    )
 """
 
 
@@ -76,15 +73,47 @@ def settle(verdicts: pa.Table, reviews: pa.Table, queue: pa.Table, criteria: Cri
             "outcome": verdicts["outcome"],
         }
     )
+    judged = _judged(reviews, criteria)
     with duckdb.connect() as sql:
         sql.execute("SET TimeZone = 'UTC'")
         sql.register("verdicts", rows)
-        sql.register("reviews", reviews)
-        sql.execute(f"CREATE TABLE judged AS {_JUDGED}")
+        sql.register("judged", judged)
         single = sql.sql(_SINGLE, params=[list(criteria.reviewed_by("sample"))]).to_arrow_table()
-        judged = sql.sql("SELECT * FROM judged").to_arrow_table()
     changes = [single, *_samples(verdicts, judged, queue, criteria)]
     return DECISIONS.conform(_applied(verdicts, changes))
+
+
+def _judged(reviews: pa.Table, criteria: CriteriaSet) -> pa.Table:
+    """Return what people together say, a row for each image and criterion on which anybody spoke."""
+    rows = []
+    for (criterion, image_id), panel in sorted(panels(reviews.to_pylist(), criteria.reviewers).items()):
+        prevailing = panel.prevailing
+        said = "; ".join(_words(v) for v in (prevailing if panel.settled else panel.verdicts))
+        against = [v for v in panel.verdicts if panel.settled and v not in prevailing]
+        if panel.disputed:
+            said = f"the reviewers disagree, another one decides ({said})"
+        elif not panel.settled:
+            said = f"{len(panel.verdicts)} of {panel.needed} reviewers looked at it"
+        elif against and panel.needed > 1:
+            said += f"; against {', '.join(_words(v) for v in against)}"
+        rows.append(
+            {
+                "image_id": image_id,
+                "criterion": criterion,
+                "settled": panel.settled,
+                "failed": panel.failed,
+                "held": not panel.settled and panel.fails > 0,
+                "reviewers": sorted(v.reviewer for v in prevailing),
+                "said": said,
+                "decided_at": max((v.reviewed_at for v in prevailing), default=None),
+            }
+        )
+    return pa.Table.from_pylist(rows, schema=_JUDGED)
+
+
+def _words(verdict: Verdict) -> str:
+    comment = f": {verdict.comment}" if verdict.comment else ""
+    return f"{verdict.reviewer} on {verdict.reviewed_at:%Y-%m-%d}{comment}"
 
 
 # -- samples -----------------------------------------------------------------------------------------
@@ -106,6 +135,7 @@ def _samples(verdicts: pa.Table, judged: pa.Table, queue: pa.Table, criteria: Cr
     found = []
     for key in waiting.group_by(["archive", "version", "criterion"]).aggregate([]).to_pylist():
         said = _where(judged, criterion=key["criterion"])
+        said = said.filter(said["settled"])
         bad = said["image_id"].filter(said["failed"])
         mine = _where(waiting, **key)
         # images that a person failed are settled already, inside the sample or not

@@ -88,6 +88,8 @@ class Criterion(Condition):
         Outcome where the columns that decide are null.
     review : {"each", "sample"}
         Who settles a ``review``: a person for each image, or a clean people's sample for the archive version.
+    reviewers : {1, 2}
+        How many people look at an image that a person settles; of two, neither sees the other's verdict.
     severity : {"error", "warn"}
         ``error`` where the protocol says must.
     detail_columns : tuple of str
@@ -104,6 +106,7 @@ class Criterion(Condition):
     on_fail: Literal["exclude", "review"]
     on_missing: Outcome
     review: Literal["each", "sample"] = "each"
+    reviewers: Literal[1, 2] = 1
     severity: Literal["error", "warn"]
     detail_columns: tuple[Name, ...] = ()
     notes: dict[Outcome, Text] = {}
@@ -236,6 +239,11 @@ class CriteriaSet(CriteriaFile):
             return self._by_id[identifier]
         except KeyError:
             raise KeyError(f"criteria {self.name} {self.version} have no criterion {identifier!r}") from None
+
+    @cached_property
+    def reviewers(self) -> dict[str, int]:
+        """How many people each criterion asks for."""
+        return {c.id: c.reviewers for c in self.criteria}
 
     def reviewed_by(self, mode: Literal["each", "sample"]) -> tuple[str, ...]:
         """Return the ids of the criteria whose ``review`` is settled in this way, in the order of the file."""

@@ -9,12 +9,14 @@ import csv
 import functools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
 import pyarrow as pa
 from tabulate import tabulate
+
+from curation_dagster.core.review.panel import panels
 
 ASPECTS = ("scanned", "found", "done", "sampled", "judged", "written", "version")
 _TITLES = {
@@ -39,6 +41,7 @@ class Evidence:
     queue: pa.Table
     reviews: pa.Table
     published: pa.Table  # state, transformations, rescan_findings
+    reviewers: Mapping[str, int] = field(default_factory=dict)  # how many people each criterion asks for
 
 
 def verification_record(
@@ -129,18 +132,15 @@ def _people(e: Evidence) -> list[tuple[str, str, str, int, str | None]]:
     found: list[tuple[str, str, str, int, str | None]] = [
         ("sampled", purpose, criterion, n, None) for (purpose, criterion), n in asked.items()
     ]
-    # the newest verdict of a reviewer counts
-    newest: dict[tuple[str, str, str], tuple[Any, str]] = {}
-    for r in e.reviews.to_pylist():
-        key = (r["criterion"], r["image_id"], r["reviewer"])
-        if key not in newest or r["reviewed_at"] >= newest[key][0]:
-            newest[key] = (r["reviewed_at"], r["outcome"])
-    judged = Counter((criterion, outcome) for (criterion, _, _), (_, outcome) in newest.items())
+    said = panels(e.reviews.to_pylist(), e.reviewers)
+    judged = Counter((criterion, v.outcome) for (criterion, _), panel in said.items() for v in panel.verdicts)
     found += [("judged", "people", f"{criterion}: {outcome}", n, None) for (criterion, outcome), n in judged.items()]  # fmt: skip
     for purpose, criterion in asked:
         if purpose == "sample":
             wanted = {q["image_id"] for q in e.queue.to_pylist() if q["criterion"] == criterion}
-            clean = {i for (c, i, _), (_, o) in newest.items() if c == criterion and o == "pass"} & wanted
+            clean = {
+                i for (c, i), p in said.items() if c == criterion and p.settled and not p.failed
+            } & wanted
             if wanted and clean == wanted:
                 bound = f"no finding in {len(clean)}: at 95 % at most {3 / len(clean):.2%} of the others"
                 found.append(("judged", "sample", f"{criterion}: clean", len(clean), bound))

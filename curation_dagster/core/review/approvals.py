@@ -7,13 +7,13 @@ moment.
 
 from __future__ import annotations
 
-import unicodedata
 import uuid
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 import pyarrow as pa
 
+from curation_dagster.core.review.people import person
 from curation_dagster.schemas import APPROVALS
 
 Kind = Literal["archive_version", "criteria"]
@@ -64,7 +64,7 @@ def approve(
         problems.append(f"kind: expected archive_version or criteria, got {kind!r}")
     if decision not in APPROVALS.column("decision").isin:  # type: ignore[operator]
         problems.append(f"decision: expected approved or withdrawn, got {decision!r}")
-    if not problems and _person(author) == _person(approver):
+    if not problems and person(author) == person(approver):
         problems.append(
             f"author and approver are the same person ({approver.strip()}); another person must approve"
         )
@@ -113,7 +113,3 @@ def standing_approvals(approvals: pa.Table) -> list[dict[str, Any]]:
 
 def _age(row: dict[str, Any]) -> tuple[datetime, bool, str]:
     return row["approved_at"], row["decision"] == "withdrawn", row["approval_id"]
-
-
-def _person(name: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())

@@ -10,14 +10,16 @@ import csv
 import os
 import re
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from curation_dagster.core.criteria.models import CriteriaSet
 from curation_dagster.core.export import as_typed, write_csv
+from curation_dagster.core.review.panel import panels
+from curation_dagster.core.review.people import person
 from curation_dagster.schemas import REVIEWS
 
 COLUMNS = ("archive", "version", "image_id", "criterion", "outcome", "comment")
@@ -110,24 +112,40 @@ def read_verdicts(
 
 
 def write_queue(
-    queue: pa.Table, reviews: pa.Table, path: str | os.PathLike[str], reviewer: str | None = None
+    queue: pa.Table,
+    reviews: pa.Table,
+    path: str | os.PathLike[str],
+    reviewer: str | None = None,
+    needed: Mapping[str, int] | None = None,
 ) -> int:
-    """Write the rows of a review queue that nobody has judged as a worksheet; return how many.
+    """Write the rows of a review queue that still wait for somebody as a worksheet; return how many.
 
     Parameters
     ----------
     queue, reviews : pyarrow.Table
         Rows of ``review_queue`` and ``reviews``.
     reviewer : str, optional
-        Leave out only what this person has judged, for a second reading by another.
+        Write what waits for this person: all that they have not judged, settled by others or not.
+    needed : mapping of str to int, optional
+        How many people each criterion asks for; one where it is not named.
     """
     if reviewer is not None:
-        reviews = reviews.filter(pc.equal(reviews["reviewer"], reviewer))
-    done = set(zip(reviews["image_id"].to_pylist(), reviews["criterion"].to_pylist(), strict=True))
+        mine = [person(name) == person(reviewer) for name in reviews["reviewer"].to_pylist()]
+        reviews, needed = reviews.filter(pa.array(mine, pa.bool_())), None
+    said = panels(reviews.to_pylist(), needed)
+    done = {(image_id, criterion) for (criterion, image_id), panel in said.items() if panel.settled}
     rows = sorted(queue.to_pylist(), key=lambda r: (r["criterion"], r["purpose"], r["rank"]))
     waiting = [r for r in rows if (r["image_id"], r["criterion"]) not in done]
     write_csv(waiting, COLUMNS, path)
     return len(waiting)
+
+
+def by_criteria(rows: pa.Table, criteria: CriteriaSet) -> pa.Table:
+    """Return rows of ``reviews`` that say by which criteria the reviewers judged."""
+    for name, value in (("criteria_version", criteria.version), ("criteria_digest", criteria.digest)):
+        column = pa.array([value] * rows.num_rows, pa.string())
+        rows = rows.set_column(rows.column_names.index(name), rows.schema.field(name), column)
+    return rows
 
 
 def _row_problems(cells: dict[str, str], known_criteria: Collection[str] | None) -> list[str]:
