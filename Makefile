@@ -7,7 +7,7 @@ export CURATION_HOME ?= $(CURDIR)/var
 TEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test dev lint format bench lock docs clean
+.PHONY: help setup demo test dev review lint format bench lock docs clean
 
 help: ## explain the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ test: setup ## run the tests
 
 dev: setup ## start the Dagster UI with sensors on http://127.0.0.1:3000
 	$(BIN)/curation-dagster dev
+
+review: setup ## start the reviewers' page on http://127.0.0.1:3001
+	$(BIN)/curation-dagster review serve
 
 lint: setup ## check format, style and types
 	$(BIN)/ruff format --check .

@@ -194,6 +194,63 @@ def record_verdicts(csv: Path, reviewer: str) -> None:
     click.echo(f"{rows.num_rows} verdicts of {reviewer} were added; rebuild the corpus to take them up")
 
 
+@review.command("serve")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=3001, show_default=True)
+@click.option("--prefix", default="", help="Path below which a proxy shows the page, such as /review.")
+@click.option("--tls", is_flag=True, help="The page stands behind TLS: the cookie is sent over TLS only.")
+@click.option("--demo", "on_demo", is_flag=True, help="Show the queues that `make demo` has made.")
+def serve_reviews(host: str, port: int, prefix: str, tls: bool, on_demo: bool) -> None:
+    """Start the reviewers' page."""
+    import uvicorn
+
+    from curation_dagster.review_app.accounts import Accounts
+    from curation_dagster.review_app.app import create_app
+    from curation_dagster.workspace import Workspace
+
+    home = Settings.load().home / "demo" if on_demo else None
+    accounts = Accounts(Settings.load(home).reviewers)
+    if not accounts.names():
+        raise Problem(
+            f"nobody can sign in: {accounts.path} has no account; make one with `curation-dagster review user NAME`"
+        )
+    click.echo(f"http://{host}:{port}{prefix}/   {len(accounts.names())} may sign in   Ctrl-C stops")
+    uvicorn.run(
+        create_app(lambda: Workspace(Settings.load(home)), accounts, secure=tls, prefix=prefix),
+        host=host,
+        port=port,
+        log_level="warning",
+        proxy_headers=False,
+        server_header=False,
+    )
+
+
+@review.command("user")
+@click.argument("name")
+@click.option("--remove", is_flag=True, help="Remove the account; what this person said stays.")
+@click.option("--demo", "on_demo", is_flag=True, help="For the page of `make demo`.")
+def review_user(name: str, remove: bool, on_demo: bool) -> None:
+    """Let NAME sign in to the review page; the password is asked for, or read from standard input."""
+    from curation_dagster.review_app.accounts import AccountError, Accounts
+
+    accounts = Accounts(Settings.load(Settings.load().home / "demo" if on_demo else None).reviewers)
+    try:
+        if remove:
+            if not accounts.remove(name):
+                raise Problem(f"{name} has no account")
+            click.echo(f"{name} can't sign in any more")
+            return
+        password = (
+            click.prompt("Password", hide_input=True, confirmation_prompt=True)
+            if sys.stdin.isatty()
+            else sys.stdin.readline().rstrip("\n")
+        )
+        accounts.put(name, password)
+    except AccountError as error:
+        raise Problem(str(error)) from error
+    click.echo(f"{name} can sign in")
+
+
 @main.group()
 def export() -> None:
     """Write tables as CSV files that may leave."""

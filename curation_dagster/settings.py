@@ -10,6 +10,7 @@ CURATION_ARCHIVES       further folders of descriptors, separated by ``:``      
 CURATION_CRITERIA       name or path of the criteria file                                      ``device``
 CURATION_SECRET         secret of the keyed hashes of patients and lesions                     made once: ``$CURATION_HOME/secret``
 CURATION_WORKERS        worker processes of the pixel passes                                   all cores
+CURATION_REVIEWERS      accounts of the review page                                            ``$CURATION_HOME/reviewers.yaml``
 CURATION_AUTOSTART      ``1``: sensors run without being switched on                           off
 ======================  =====================================================================  ==============================
 """
@@ -34,6 +35,7 @@ class Settings:
     archives: tuple[Path, ...]
     criteria: str
     workers: int
+    reviewers: Path
 
     @classmethod
     def load(
@@ -66,6 +68,7 @@ class Settings:
             archives=tuple(Path(p) for p in folders.split(os.pathsep)) if folders else (base / "archives",),
             criteria=criteria or env.get("CURATION_CRITERIA") or "device",
             workers=int(workers) if workers else max(1, len(os.sched_getaffinity(0))),
+            reviewers=Path(named.get("CURATION_REVIEWERS") or base / "reviewers.yaml").absolute(),
         )
 
     @property
