@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curation_dagster.core.criteria.models import Criterion
 from curation_dagster.core.items import FileItem
@@ -163,14 +164,24 @@ def _files(workspace: Workspace, wanted: Mapping[ArchiveVersionKey, Sequence[str
         images = workspace.part("records", key, ["image_id", "path"])
         files = workspace.part("files", key, role="image")
         asked = pa.table({"image_id": pa.array(sorted(set(image_ids)), pa.string())})
-        with workspace.lake.sql("measurements", images=images, files=files, asked=asked) as sql:
-            rows = sql.sql(
-                "SELECT image_id, files.* FROM asked JOIN images USING (image_id) JOIN files USING (path) "
-                "WHERE sha256 IN (SELECT sha256 FROM measurements WHERE decode_state = 'ok')"
-            ).to_arrow_table()
-        for row in rows.to_pylist():
+        with workspace.lake.sql(images=images, files=files, asked=asked) as sql:
+            rows = (
+                sql.sql(
+                    "SELECT image_id, files.* FROM asked JOIN images USING (image_id) JOIN files USING (path)"
+                )
+                .to_arrow_table()
+                .to_pylist()
+            )
+        decoded = set(_measurements(workspace, [r["sha256"] for r in rows])["sha256"].to_pylist())
+        for row in (r for r in rows if r["sha256"] in decoded):
             found[row["image_id"]] = item_of(row, workspace.settings.staging)
     return found
+
+
+def _measurements(workspace: Workspace, digests: Sequence[str]) -> pa.Table:
+    """Return what was measured in the files that it could decode."""
+    where = {"sha256": sorted(set(digests)), "decode_state": "ok"}
+    return workspace.lake.read("measurements", columns=["sha256", *_MEASURED], where=where)
 
 
 def _facts(
@@ -183,13 +194,17 @@ def _facts(
     harmonized = workspace.part("harmonized", key, ["image_id", "sha256", *_RECORDED])
     measured = ", ".join(f"any_value(m.{c}) AS {c}" for c in _MEASURED)
     recorded = ", ".join(f"any_value(h.{c}) AS {c}" for c in _RECORDED)
-    with workspace.lake.sql("measurements", asked=asked, verdicts=verdicts, harmonized=harmonized) as sql:
+    harmonized = harmonized.filter(
+        pc.is_in(harmonized["image_id"], value_set=asked["image_id"].combine_chunks())
+    )
+    measurements = _measurements(workspace, [d for d in harmonized["sha256"].to_pylist() if d])
+    with workspace.lake.sql(asked=asked, verdicts=verdicts, harmonized=harmonized, found=measurements) as sql:
         rows = (
             sql.sql(
                 f"SELECT image_id, any_value(v.measured) AS measured, any_value(v.bound) AS bound, "
                 f"any_value(v.detail) AS detail, {measured}, {recorded} FROM asked "
                 "LEFT JOIN verdicts v USING (image_id) LEFT JOIN harmonized h USING (image_id) "
-                "LEFT JOIN measurements m ON m.sha256 = h.sha256 AND m.decode_state = 'ok' GROUP BY image_id"
+                "LEFT JOIN found m ON m.sha256 = h.sha256 GROUP BY image_id"
             )
             .to_arrow_table()
             .to_pylist()

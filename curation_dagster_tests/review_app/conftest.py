@@ -1,0 +1,66 @@
+"""An installation whose queues wait for people, and a review page on it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from curation_dagster.review_app.accounts import Accounts
+from curation_dagster.review_app.app import create_app
+from curation_dagster.schemas import REVIEWS
+from curation_dagster.settings import Settings
+from curation_dagster.workspace import Workspace
+from curation_dagster_tests.installation import Installation
+
+PASSWORD = "correct horse battery"
+REVIEWERS = ("Anna Weber", "Bo Lind", "Chi Mensah")
+
+
+@pytest.fixture
+def waiting(curated: Installation) -> Installation:
+    """The curated installation before anybody judged an image."""
+    curated.workspace.lake.replace("reviews", REVIEWS.empty(), None)
+    return curated
+
+
+@dataclass
+class Page:
+    """A review page that listens on loopback."""
+
+    url: str
+    home: Path
+    accounts: Accounts
+
+
+@pytest.fixture(scope="session")
+def _hashed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("accounts") / "reviewers.yaml"
+    for name in REVIEWERS:
+        Accounts(path).put(name, PASSWORD)
+    return path
+
+
+@pytest.fixture
+def page(waiting: Installation, _hashed: Path) -> Iterator[Page]:
+    accounts = Accounts(_hashed)
+    home = waiting.home
+    app = create_app(lambda: Workspace(Settings.load(home)), accounts)
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", server_header=False)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    until = time.monotonic() + 30
+    while not server.started:
+        assert thread.is_alive(), "the server did not start"
+        assert time.monotonic() < until, "the server did not start in 30 s"
+        time.sleep(0.02)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield Page(f"http://127.0.0.1:{port}", home, accounts)
+    server.should_exit = True
+    thread.join(30)
