@@ -13,7 +13,7 @@ import uvicorn
 
 from curation_dagster.review_app.accounts import Accounts
 from curation_dagster.review_app.app import create_app
-from curation_dagster.schemas import REVIEWS
+from curation_dagster.schemas import DUPLICATES, REVIEW_QUEUE, REVIEWS
 from curation_dagster.settings import Settings
 from curation_dagster.workspace import Workspace
 from curation_dagster_tests.installation import Installation
@@ -24,8 +24,23 @@ REVIEWERS = ("Anna Weber", "Bo Lind", "Chi Mensah")
 
 @pytest.fixture
 def waiting(curated: Installation) -> Installation:
-    """The curated installation before anybody judged an image."""
-    curated.workspace.lake.replace("reviews", REVIEWS.empty(), None)
+    """The curated installation before anybody judged an image; with a pooled label and an uncertain pair more."""
+    workspace = curated.workspace
+    workspace.lake.replace("reviews", REVIEWS.empty(), None)
+    rows = workspace.lake.read("review_queue", where={"archive": "pad_ufes_20"}).to_pylist()
+    first, second = sorted({r["image_id"] for r in rows})[:2]
+    more = [
+        rows[0] | {"criterion": c, "image_id": i, "rank": n, "purpose": "each"}
+        for c in ("diagnosis_unambiguous", "duplicate_certain")
+        for n, i in enumerate((first, second), start=1)
+    ]
+    part = {"archive": rows[0]["archive"], "version": rows[0]["version"]}
+    workspace.lake.replace("review_queue", REVIEW_QUEUE.conform(rows + more), part)
+    pairs = workspace.lake.read("duplicates").to_pylist()
+    for row in pairs:
+        if row["image_id"] in (first, second):
+            row["uncertain_with"] = [second if row["image_id"] == first else first]
+    workspace.lake.replace("duplicates", DUPLICATES.conform(pairs), None)
     return curated
 
 
