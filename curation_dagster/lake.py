@@ -29,6 +29,7 @@ from typing import Any, TypeAlias
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.fs as pafs
 from deltalake import (
     CommitProperties,
     DeltaTable,
@@ -147,7 +148,17 @@ class Lake:
             raise LakeError(
                 f"table {table} at {self.path(table)} has no readable version {version}: {error}"
             ) from error
-        return delta.to_pyarrow_dataset()
+        return delta.to_pyarrow_dataset(filesystem=self._files(table))
+
+    def _files(self, table: str) -> pafs.FileSystem | None:
+        """Return Arrow's own file system on a local disk.
+
+        delta-rs's is made of Python objects. Arrow's threads may let go of them while the interpreter ends, and that
+        aborts the process after its work is done.
+        """
+        if "://" in self.root:
+            return None
+        return pafs.SubTreeFileSystem(self.path(table), pafs.LocalFileSystem())
 
     @contextlib.contextmanager
     def sql(self, *tables: str, **arrow: pa.Table) -> Iterator[duckdb.DuckDBPyConnection]:
