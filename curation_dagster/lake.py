@@ -158,7 +158,7 @@ class Lake:
         """
         if "://" in self.root:
             return None
-        return pafs.SubTreeFileSystem(self.path(table), pafs.LocalFileSystem())
+        return pafs.SubTreeFileSystem(str(Path(self.path(table)).absolute()), pafs.LocalFileSystem())
 
     @contextlib.contextmanager
     def sql(self, *tables: str, **arrow: pa.Table) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -98,10 +98,18 @@ def new_deliveries(
 def new_verdicts_of_people(
     context: dg.SensorEvaluationContext, curation: Curation
 ) -> dg.RunRequest | dg.SkipReason:
-    """Rebuilds ledger and corpus when reviewers' verdicts or approvals were added since the last rebuild."""
+    """Rebuilds ledger and corpus when reviewers' verdicts or approvals were added since the last rebuild.
+
+    While people are at work verdicts arrive every few seconds: a rebuild is asked for once two looks in a row see the
+    same.
+    """
     workspace = curation.open()
     if ledger_is_current(workspace):
         return dg.SkipReason("the ledger knows all verdicts and approvals")
+    look = json.dumps([workspace.lake.version(t) for t in ("reviews", "approvals")])
+    if context.cursor != look:
+        context.update_cursor(look)
+        return dg.SkipReason("verdicts or approvals have just arrived; waiting until nobody adds another")
     stages = workspace.part("stages", EVERYTHING, ["finished_at"])["finished_at"].to_pylist()
     versions = [workspace.lake.version(t) for t in ("reviews", "approvals")]
     # asked for once in each state: where the rebuild fails, a person looks before it is asked for again
