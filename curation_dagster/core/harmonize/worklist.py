@@ -93,7 +93,7 @@ def suggestions(label: str, limit: int = SUGGESTIONS) -> list[str]:
     Examples
     --------
     >>> suggestions("seborrhoic keratosys")[0]
-    '2F21.0 Seborrhoeic keratosis (seborrheic keratosis, 90)'
+    '2F21.0 Seborrhoeic keratosis (seborrhoeic keratosis, 93)'
     >>> suggestions("qqqq")
     []
     """
