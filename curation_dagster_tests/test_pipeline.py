@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
+from curation_dagster.cli import main
 from curation_dagster.core.report.explain import explain_image
 from curation_dagster.samples import write_samples
 from curation_dagster.schemas import PER_ARCHIVE
@@ -136,6 +140,33 @@ def test_nothing_is_lost(curated: Installation) -> None:
         assert row["images_in"] == row["images_kept"] + row["images_excluded"] + row["images_quarantined"]
     criteria = len(workspace.criteria.criteria)
     assert workspace.lake.read("decisions", columns=["image_id"]).num_rows == entered * criteria
+
+
+def test_labels_wait_for_a_coder_and_missing_fields_are_counted(
+    curated: Installation, tmp_path: Path
+) -> None:
+    lake = curated.workspace.lake
+    images = Counter((r["archive"], r["version"]) for r in lake.read("harmonized").to_pylist())
+    by_field: Counter[tuple[str, str, str]] = Counter()
+    for row in lake.read("missingness").to_pylist():
+        by_field[row["archive"], row["version"], row["field"]] += row["images"]
+        assert row["of"] == images[row["archive"], row["version"]]
+    assert {key[:2] for key in by_field} == set(images)
+    assert all(n == images[key[:2]] for key, n in by_field.items() if not key[2].startswith("severities."))
+    waiting = lake.read("label_worklist").to_pylist()
+    unmapped = [r for r in lake.read("harmonized").to_pylist() if r["diagnosis_relation"] == "unmapped"]
+    assert unmapped
+    assert {r["label"] for r in waiting if r["kind"] == "unmapped"} == {
+        r["diagnosis_source_label"] for r in unmapped
+    }
+    assert all(r["icd11_code"] is None for r in unmapped)
+    out = tmp_path / "labels.csv"
+    told = CliRunner().invoke(main, ["labels", "--out", str(out)])
+    assert told.exit_code == 0, told.output
+    assert told.output.startswith(f"{len(waiting)} labels wait")
+    with out.open(encoding="utf-8", newline="") as file:
+        written = list(csv.DictReader(file))
+    assert [int(r["images"]) for r in written] == sorted((r["images"] for r in waiting), reverse=True)
 
 
 def test_the_life_of_an_image_can_be_told(curated: Installation, planted: list[Any]) -> None:
