@@ -124,7 +124,7 @@ class Lake:
                 quoted = ", ".join(f'"{n}"' for n in present) or "1"
                 found = connection.sql(f"SELECT {quoted} FROM rows WHERE {where}").to_arrow_table()
         else:
-            found = dataset.to_table(columns=present, filter=_expression(where))
+            found = dataset.to_table(columns=present, filter=_expression(where, declared))
         arrays = [
             found[f.name].cast(f.type) if f.name in present else pa.nulls(found.num_rows, f.type)
             for f in schema
@@ -367,16 +367,19 @@ def _literal(value: Any) -> str:
     return str(value) if isinstance(value, int) else "'" + str(value).replace("'", "''") + "'"
 
 
-def _expression(where: Mapping[str, Any] | pc.Expression | None) -> pc.Expression | None:
+def _expression(where: Mapping[str, Any] | pc.Expression | None, declared: Table) -> pc.Expression | None:
     if where is None or isinstance(where, pc.Expression):
         return where
     found: pc.Expression | None = None
     for name, value in where.items():
+        # whoever wrote a file may have stored text as string_view, on which Arrow can't compare
+        is_text = declared.arrow_schema.field(name).type == pa.string() and name not in declared.partition_by
+        field_ = pc.field(name).cast(pa.string()) if is_text else pc.field(name)
         if value is None:
-            term = pc.field(name).is_null()
+            term = field_.is_null()
         elif isinstance(value, list | tuple | set | frozenset):
-            term = pc.field(name).isin(list(value))
+            term = field_.isin(list(value))
         else:
-            term = pc.field(name) == value
+            term = field_ == value
         found = term if found is None else found & term
     return found

@@ -63,7 +63,7 @@ def test_no_answer_may_be_kept_or_framed(page: Page) -> None:
             assert headers["cache-control"] == "no-store", path
             assert "frame-ancestors 'none'" in headers["content-security-policy"]
             assert headers["x-content-type-options"] == "nosniff"
-            assert headers["referrer-policy"] == "no-referrer"
+            assert headers["referrer-policy"] == "same-origin"
             assert "server" not in headers
 
 

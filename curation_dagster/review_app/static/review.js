@@ -9,6 +9,7 @@
   const AHEAD = 4, MOST_UNDONE = 20;
   const ahead = [];      // what comes next, with its pictures on their way
   const later = new Set(); // put off in this sitting
+  const sending = new Set(); // judged, but not recorded yet
   const undoable = [];   // what was judged here, the newest last
   let current = null, unsent = 0, finished = false, asking = null, zoom = 1, shift = [0, 0], verdictAt = 0;
 
@@ -38,7 +39,7 @@
   const release = (item) => {
     for (const made of item.pictures) made.then((image) => { if (image instanceof Image) URL.revokeObjectURL(image.src); });
   };
-  const holding = () => [current, ...ahead].filter(Boolean).map((i) => i.image_id).concat([...later]);
+  const holding = () => [current, ...ahead].filter(Boolean).map((i) => i.image_id).concat([...sending], [...later]);
 
   const refill = () => {
     if (asking || ahead.length >= AHEAD) return asking;
@@ -101,6 +102,7 @@
 
   const send = async (item, outcome, comment) => {
     unsent += 1;
+    sending.add(item.image_id);
     say(`${unsent} on the way`);
     try {
       await api("/verdicts", {
@@ -116,6 +118,8 @@
       say(`Not recorded: ${error.message}`, true);
       if (error.status !== 409 && outcome !== "withdrawn") ahead.unshift(prepare(item)); // comes back
       return false;
+    } finally {
+      sending.delete(item.image_id);
     }
   };
   const judge = (outcome, comment = null) => {
