@@ -20,7 +20,8 @@ SEED = 20250101
 
 _HEALTHY = 19  # the healthy skin is modelled photograph by photograph
 
-#: Archive -> what writes its delivery: ``(folder, images, seed)``.
+#: Twin -> what writes its delivery: ``(folder, images, seed)``. A twin is an archive, or one of several forms in which
+#: an archive is delivered: ``ham10000-kaggle`` is the copy on Kaggle of ``ham10000``.
 WRITERS: dict[str, Callable[[Path, int, int], Delivery]] = {
     "pad_ufes_20": pad_ufes_20.write,
     "ham10000": ham10000.write,
@@ -30,6 +31,17 @@ WRITERS: dict[str, Callable[[Path, int, int], Delivery]] = {
         folder, min(images, _HEALTHY), seed
     ),
 }
+
+
+def archive_of(twin: str) -> str:
+    """Return the archive of a twin."""
+    return twin.partition("-")[0]
+
+
+def key_of(twin: str) -> str:
+    """Return the key of the archive version that a twin is, such as ``ham10000@synthetic-kaggle``."""
+    archive, dash, form = twin.partition("-")
+    return f"{archive}@{VERSION}{dash}{form}"
 
 
 @dataclass(frozen=True)
@@ -69,20 +81,20 @@ def write_samples(
     overlay_dir: Path | None = None,
     report_file: Path | None = None,
 ) -> SampleReport:
-    """Write a synthetic delivery of each archive into ``<landing>/<archive>@synthetic/``.
+    """Write a synthetic delivery of each twin into ``<landing>/<archive>@synthetic/``, or ``@synthetic-<form>/``.
 
     Parameters
     ----------
     landing
         The landing folder.
     archives
-        Which archives, of :data:`WRITERS`.
+        Which twins, of :data:`WRITERS`.
     images
         Photographs with a record in each; of healthy skin there are never more than 19.
     seed
         The same seed gives the same bytes.
     overlay_dir
-        Where to write ``<archive>.yaml``, which adds the version ``synthetic`` to the known archive; None for nowhere.
+        Where to write ``<twin>.yaml``, which adds the twin's version to the known archive; None for nowhere.
     report_file
         Where to write what was planted, as JSON; None for nowhere. Not inside the landing folder, whose content is
         taken for deliveries.
@@ -103,7 +115,7 @@ def write_samples(
         raise ValueError(
             f"the report {report_file} would lie in the landing folder {landing}: give another place"
         )
-    folders = {name: landing / f"{name}@{VERSION}" for name in archives}
+    folders = {name: landing / key_of(name) for name in archives}
     for folder in folders.values():
         if folder.exists() and any(folder.iterdir()):
             raise FileExistsError(
@@ -117,7 +129,7 @@ def write_samples(
         delivery = WRITERS[name](folder, images, seed)
         deliveries.append(delivery)
         if overlay_dir is not None:
-            write_overlay(overlay_dir, delivery)
+            write_overlay(overlay_dir, delivery, name)
     report = SampleReport(tuple(deliveries), time.monotonic() - started)
     if report_file is not None:
         report_file.parent.mkdir(parents=True, exist_ok=True)
@@ -127,12 +139,13 @@ def write_samples(
     return report
 
 
-def write_overlay(overlay_dir: Path, delivery: Delivery) -> Path:
+def write_overlay(overlay_dir: Path, delivery: Delivery, twin: str | None = None) -> Path:
     """Write the descriptor that adds the delivery's version to its archive; return its path."""
+    twin = twin or delivery.archive
     version = {"synthetic": True, "images": delivery.images, "records": delivery.records, "note": NOTE}
-    document = {"extends": delivery.archive, "versions": {VERSION: version}}
+    document = {"extends": delivery.archive, "versions": {key_of(twin).partition("@")[2]: version}}
     overlay_dir.mkdir(parents=True, exist_ok=True)
-    path = overlay_dir / f"{delivery.archive}.yaml"
+    path = overlay_dir / f"{twin}.yaml"
     path.write_text(
         yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=118), encoding="utf-8"
     )
