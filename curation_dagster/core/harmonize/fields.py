@@ -158,6 +158,11 @@ def convert(field: str, mapping: FieldMapping, cells: Sequence[str]) -> Converte
 
 def _translated(field: str, mapping: FieldMapping, piece: str) -> Parsed:
     """Translate one piece by ``values``; without them, by the shared spellings of the field."""
+    if mapping.parse == "weighted_label" and mapping.min_share is not None:
+        parsed = parsing.parse_weighted_label(piece, mapping.min_share)
+        if parsed.value is None or not mapping.values:
+            return parsed
+        piece = parsed.value
     if mapping.values:
         by_spelling = {folded(k): v for k, v in mapping.values.items()}
         if folded(piece) not in by_spelling:
@@ -252,6 +257,8 @@ def _reduced(field: str, mapping: FieldMapping, parsed: Sequence[Parsed], text: 
     values = list(dict.fromkeys(p.value for p in parsed if p.value is not None))
     if not values:
         return Converted(None, parsed[0].reason, text)
+    if field == "diagnosis" and mapping.parse == "weighted_label":
+        return Converted(tuple(values), None, "; ".join(values))
     if field == "diagnosis":
         # where the descriptor translates, the cell may be a flag that means nothing without its column
         return Converted(tuple(values), None, "; ".join(values) if mapping.values else text)

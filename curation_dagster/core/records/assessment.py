@@ -37,6 +37,7 @@ _REASONS = {
     "unmapped_value": "values are in no value map",
     "unparsable": "values can't be read",
     "out_of_range": "values lie outside the range of the field",
+    "ambiguous": "values weigh several labels, and none has the declared share",
     "several_values": "records state several values that differ",
 }
 

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from curation_dagster.core.records.reading import read_table
 from curation_dagster.core.records.tables import MetadataError, TextTable
-from curation_dagster.core.registry.models import Layout, MetadataTable
+from curation_dagster.core.registry.models import IMAGE_COLUMN, IMAGE_ID_COLUMN, Layout, MetadataTable
 from curation_dagster.core.registry.paths import matches
 
 ReadFile = Callable[[dict[str, Any]], bytes]
@@ -121,10 +121,58 @@ def _stacked(spec: MetadataTable, parts: Sequence[TextTable], layout: Layout) ->
     for part in parts:
         problems |= {offset + position: text for position, text in part.problems.items()}
         offset += part.data.num_rows
-    key = spec.key or spec.join_on or ""
-    keys = tuple(comparable(t, layout, spec.key_strip) for t in data[key].to_pylist())
     names = tuple(p.name for p in parts for _ in p.rows)
-    return Source(spec, data, names, tuple(r for p in parts for r in p.rows), keys, problems)
+    rows = tuple(r for p in parts for r in p.rows)
+    if spec.row_number is not None:
+        data = _with_column(data, spec.row_number, [str(r) for r in rows], spec)
+    source = Source(spec, data, names, rows, ("",) * len(rows), problems)
+    if spec.image_columns:
+        source = _one_row_per_image(source, layout)
+    key = spec.image_key or spec.join_on or ""
+    keys = tuple(comparable(t, layout, spec.key_strip) for t in source.data[key].to_pylist())
+    return Source(spec, source.data, source.files, source.rows, keys, source.problems)
+
+
+def _with_column(data: pa.Table, name: str, values: Sequence[str | None], spec: MetadataTable) -> pa.Table:
+    if name in data.column_names:
+        raise MetadataError(
+            f"metadata table {spec.name!r}: the column {name!r} is to be added, but the file has one of that name. "
+            "Rename the file's column by an alias in the descriptor."
+        )
+    return data.append_column(name, pa.array(values, pa.string()))
+
+
+def _one_row_per_image(source: Source, layout: Layout) -> Source:
+    """Make one row for each image that a row names; a row that names none stays one row without a key.
+
+    Where a row names one image in two columns, the first of them in the descriptor's order holds.
+    """
+    spec = source.spec
+    cells = [source.data[c].to_pylist() for c in spec.image_columns]
+    positions: list[int] = []
+    ids: list[str] = []
+    columns: list[str] = []
+    for position, values in enumerate(zip(*cells, strict=True)):
+        found: dict[str, tuple[str, str]] = {}
+        for column, value in zip(spec.image_columns, values, strict=True):
+            id = comparable(value, layout, spec.key_strip)
+            if id:
+                found.setdefault(id, (value or "", column))
+        for value, column in found.values() or [("", "")]:
+            positions.append(position)
+            ids.append(value)
+            columns.append(column)
+    taken = source.data.take(pa.array(positions, pa.int64()))
+    taken = _with_column(taken, IMAGE_ID_COLUMN, ids, spec)
+    taken = _with_column(taken, IMAGE_COLUMN, columns, spec)
+    return Source(
+        spec,
+        taken,
+        tuple(source.files[p] for p in positions),
+        tuple(source.rows[p] for p in positions),
+        source.keys,
+        {new: source.problems[old] for new, old in enumerate(positions) if old in source.problems},
+    )
 
 
 def comparable(text: str | None, layout: Layout, strip: str | None = None) -> str:
@@ -150,7 +198,7 @@ def absorb(first: Source, later: Iterable[Source]) -> tuple[Source, list[Source]
     """
     lookups = []
     for source in later:
-        if first.spec.key_group != "id" or source.spec.key is None or source.spec.key_group != "id":
+        if first.spec.key_group != "id" or source.spec.image_key is None or source.spec.key_group != "id":
             lookups.append(source)
             continue
         known = set(first.keys)
@@ -213,7 +261,7 @@ def add_columns(
     for row, key in enumerate(keys):
         if key in disputed:
             contradicted[row] = disputed[key]
-    joined_by = lookup.spec.join_on or lookup.spec.key
+    joined_by = lookup.spec.join_on or lookup.spec.image_key
     for name in taken.column_names:
         if name == joined_by and name in data.column_names:
             continue
@@ -223,7 +271,7 @@ def add_columns(
         ours, theirs = data[name], taken[name]
         if pc.any(pc.not_equal(ours, theirs)).as_py():
             data = data.append_column(f"{lookup.spec.name}.{name}", theirs)
-            if lookup.spec.key_group == "id" and lookup.spec.key is not None:
+            if lookup.spec.key_group == "id" and lookup.spec.image_key is not None:
                 # a blank cell contradicts nothing
                 stated = pc.and_(pc.not_equal(ours, ""), pc.not_equal(theirs, ""))
                 differs = pc.fill_null(pc.and_(pc.not_equal(ours, theirs), stated), False)

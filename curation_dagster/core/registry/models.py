@@ -159,6 +159,10 @@ class Version(Model):
     note: str | None = Field(None, description="What is particular about it.")
 
 
+#: Column that ``image_columns`` adds for the id of the image, and the one that says where it stood.
+IMAGE_ID_COLUMN, IMAGE_COLUMN = "image_id", "image_column"
+
+
 class MetadataTable(Model):
     """One table of the publisher's metadata.
 
@@ -183,13 +187,35 @@ class MetadataTable(Model):
     join_on: str | None = Field(
         None, description="Column by which this further table is joined to the tables before it."
     )
-    format: Literal["auto", "csv", "tsv", "xlsx", "json"] = Field(
-        "auto", description="Format of the files; found out by content if `auto`."
+    format: Literal["auto", "csv", "tsv", "xlsx", "json", "bars", "lines"] = Field(
+        "auto",
+        description="Format of the files; found out by content if `auto`. `bars`: a table drawn with `||` and `|`; "
+        "`lines`: one value a line, without a header.",
     )
     delimiter: str | None = Field(None, description="Delimiter of a text table.")
     encoding: str | None = Field(None, description="Encoding of a text table.")
     sheet: str | None = Field(None, description="Sheet of a workbook; the first one if not given.")
     header_row: int = Field(1, ge=1, description="Number of the line that holds the column names.")
+    names: tuple[str, ...] | None = Field(
+        None, description="Names of the columns of a table that has no header."
+    )
+    row_number: str | None = Field(
+        None, description="Name of a column to add, which holds the number of the row in its file."
+    )
+    image_columns: tuple[str, ...] = Field(
+        (),
+        description="Columns that each hold the id of one image, in place of `key`: a row with three images becomes "
+        "three records, with the columns `image_id` and `image_column` added. Where one row names an image twice, the "
+        "column that stands first here holds.",
+    )
+    key_match: Literal["exact", "prefix"] = Field(
+        "exact",
+        description="`prefix`: a record that no file is called like takes the one file whose id begins with its key, "
+        "or that its key begins with, if no other record claims that file.",
+    )
+    key_match_length: int = Field(
+        8, ge=4, description="Characters that a key and an id must share at least, for `key_match: prefix`."
+    )
     required_columns: tuple[str, ...] = Field(
         (), description="Columns without which the table is refused as another one."
     )
@@ -213,9 +239,37 @@ class MetadataTable(Model):
 
     @model_validator(mode="after")
     def _one_key(self) -> MetadataTable:
-        if (self.key is None) == (self.join_on is None):
-            raise ValueError("give either key (a table of images) or join_on (a further table)")
+        given = [bool(self.key), bool(self.join_on), bool(self.image_columns)]
+        if sum(given) != 1:
+            raise ValueError(
+                "give either key or image_columns (a table of images) or join_on (a further table)"
+            )
+        if self.format == "lines" and len(self.names or ()) != 1:
+            raise ValueError("a table of the format lines has one column: give its name in names")
         return self
+
+    @property
+    def image_key(self) -> str | None:
+        """The column that holds the id of the image, or of what `key_group` names."""
+        return IMAGE_ID_COLUMN if self.image_columns else self.key
+
+
+class Derivation(Model):
+    """Files that the publisher made from other images of the archive, such as crops: never cases of their own."""
+
+    name: Text = Field(description="What was done, such as `crop`.")
+    pattern: str = Field(
+        description="Regular expression that the id of such a file matches as a whole, with the named group `parent`: "
+        "the id of the image that it was made from."
+    )
+    note: Text = Field(description="How it is known, and what it was made for.")
+
+    @field_validator("pattern")
+    @classmethod
+    def _has_parent(cls, value: str) -> str:
+        if "parent" not in _compiled(value).groupindex:
+            raise ValueError("the pattern needs a named group `parent`: (?P<parent>...)")
+        return value
 
 
 class Layout(Model):
@@ -239,6 +293,13 @@ class Layout(Model):
     case_sensitive_ids: bool = Field(
         True, description="False: ids and keys are compared, and kept, in lower case."
     )
+    path_columns: tuple[str, ...] = Field(
+        (),
+        description="Named groups of `source_id` that become columns of the record, such as a folder that is the label.",
+    )
+    derivations: tuple[Derivation, ...] = Field(
+        (), description="Files that were made from other images of the archive, such as crops."
+    )
     metadata: tuple[MetadataTable, ...] = Field(
         (), description="Tables of metadata; none where the archive has images only."
     )
@@ -258,8 +319,13 @@ class Layout(Model):
     @model_validator(mode="after")
     def _tables_fit(self) -> Layout:
         groups = re.compile(self.source_id).groupindex
+        for column in self.path_columns:
+            if column not in groups:
+                raise ValueError(
+                    f'path_columns: source_id has no named group "{column}" (it has {", ".join(groups)})'
+                )
         for number, table in enumerate(self.metadata):
-            if number == 0 and table.key is None:
+            if number == 0 and table.image_key is None:
                 raise ValueError(
                     f"the first metadata table ({table.name}) needs a key: there is nothing yet to join it to"
                 )
@@ -306,11 +372,28 @@ class FieldMapping(Model):
         {}, description="The publisher's value, to the value of the unified schema."
     )
     parse: Literal[
-        "text", "label", "number", "boolean", "age_years", "age_centre_5", "age_band", "fitzpatrick", "year"
+        "text",
+        "label",
+        "weighted_label",
+        "number",
+        "boolean",
+        "age_years",
+        "age_centre_5",
+        "age_band",
+        "fitzpatrick",
+        "year",
     ] = Field(
         "text",
         description="How text becomes a value: `age_years` exact years; `age_centre_5` centres of five-year bins; "
-        "`age_band` such as 30-39 or 80+; `fitzpatrick` 1 to 6 in Arabic or Roman figures.",
+        "`age_band` such as 30-39 or 80+; `fitzpatrick` 1 to 6 in Arabic or Roman figures; `weighted_label` a Python "
+        "literal of labels to weights, such as `{'Eczema': 0.75, 'Tinea': 0.25}`, of which `min_share` picks one.",
+    )
+    min_share: float | None = Field(
+        None,
+        gt=0.5,
+        le=1,
+        description="Share of all weights from which the heaviest label of a `weighted_label` holds; below it the cell "
+        "is *ambiguous*.",
     )
     clamp_at: float | None = Field(None, description="The publisher writes every larger age as this one.")
     note: str | None = Field(None, description="What a reader of the mapping must know.")
@@ -324,6 +407,8 @@ class FieldMapping(Model):
     def _constant_or_source(self) -> FieldMapping:
         if (self.constant is None) == (not self.source):
             raise ValueError("give either constant or from")
+        if (self.parse == "weighted_label") != (self.min_share is not None):
+            raise ValueError("min_share and parse: weighted_label go together")
         return self
 
 
