@@ -80,7 +80,7 @@ def _read_delimited(text: str, spec: MetadataTable, name: str) -> TextTable:
 
 def _with_header(rows: Iterator[list[str]], spec: MetadataTable, name: str) -> TextTable:
     """Make a table of rows of which the first has the names of the columns, unless the descriptor gives them."""
-    header = list(spec.names) if spec.names is not None else next((row for row in rows if row), None)
+    header = list(spec.columns) if spec.columns else next((row for row in rows if row), None)
     if header is None:
         raise MetadataError(
             f"{name}: expected the column names in line {spec.header_row}, got the end of the file."

@@ -196,8 +196,8 @@ class MetadataTable(Model):
     encoding: str | None = Field(None, description="Encoding of a text table.")
     sheet: str | None = Field(None, description="Sheet of a workbook; the first one if not given.")
     header_row: int = Field(1, ge=1, description="Number of the line that holds the column names.")
-    names: tuple[str, ...] | None = Field(
-        None, description="Names of the columns of a table that has no header."
+    columns: tuple[Text, ...] = Field(
+        (), description="Names of the columns of a text table without a header, in order."
     )
     row_number: str | None = Field(
         None, description="Name of a column to add, which holds the number of the row in its file."
@@ -244,8 +244,8 @@ class MetadataTable(Model):
             raise ValueError(
                 "give either key or image_columns (a table of images) or join_on (a further table)"
             )
-        if self.format == "lines" and len(self.names or ()) != 1:
-            raise ValueError("a table of the format lines has one column: give its name in names")
+        if self.format == "lines" and len(self.columns) != 1:
+            raise ValueError("a table of the format lines has one column: give its name in columns")
         return self
 
     @property
