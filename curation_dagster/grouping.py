@@ -15,6 +15,7 @@ from curation_dagster.core.registry.keys import ArchiveVersionKey
 from curation_dagster.views import measured_images, thumbnails
 from curation_dagster.workspace import Workspace
 
+_DIAGNOSIS = ["image_id", "confirmation", "icd11_code", "icd11_candidates", "parent_image_id"]
 _HASHES = [
     "decode_state",
     "stream_sha256",
@@ -74,13 +75,12 @@ def _facts(
     images: pa.Table,
 ) -> pa.Table:
     """Return what the choice of a representative looks at, a row per image."""
-    harmonized = pa.concat_tables(
-        [workspace.part("harmonized", k, ["image_id", "confirmation", "icd11_code"]) for k in keys]
-    )
+    harmonized = pa.concat_tables([workspace.part("harmonized", k, _DIAGNOSIS) for k in keys])
     eligible = pa.concat_tables([_eligible(workspace, k, admitted) for k in keys])
     with workspace.lake.sql(images=images, harmonized=harmonized, eligible=eligible) as sql:
         return sql.sql(
-            "SELECT image_id, e.image_id IS NOT NULL AS eligible, confirmation, icd11_code, archive, "
+            "SELECT image_id, e.image_id IS NOT NULL AS eligible, confirmation, icd11_code, icd11_candidates, parent_image_id, "
+            "archive, "
             "CAST(width AS BIGINT) * height AS pixels, CAST(sharpest_tile_512 AS DOUBLE) AS sharpness "
             "FROM images LEFT JOIN harmonized USING (image_id) LEFT JOIN eligible e USING (image_id) ORDER BY image_id"
         ).to_arrow_table()

@@ -67,7 +67,16 @@ GROUP = (
         TEXT,
         "How the image relates to the group.",
         nullable=False,
-        isin=("single", "representative", "same_file", "same_pixels", "near", "uncertain", "unreadable"),
+        isin=(
+            "single",
+            "representative",
+            "same_file",
+            "same_pixels",
+            "derived",
+            "near",
+            "uncertain",
+            "unreadable",
+        ),
     ),
     column(
         "distance",

@@ -5,8 +5,17 @@ from __future__ import annotations
 import pyarrow as pa
 
 from curation_dagster.schemas.columns import ARCHIVE, IMAGE_ID, RUN, SHA256, VERDICT, VERSION
-from curation_dagster.schemas.table import ID, TEXT, Table, column
-from curation_dagster.schemas.vocabulary import CONFIRMATIONS, MODALITIES, RELATIONS
+from curation_dagster.schemas.table import ID, TEXT, TEXTS, Table, column
+from curation_dagster.schemas.vocabulary import (
+    CONFIRMATIONS,
+    DERIVATIONS,
+    MODALITIES,
+    RELATIONS,
+    SKIN_TONE_SCALES,
+)
+
+# one score on one scale of vocabularies/severity_scales.csv
+SEVERITIES = pa.list_(pa.struct([pa.field("scale", pa.string()), pa.field("value", pa.float32())]))
 
 UNIFIED_COLUMNS = (
     column("modality", TEXT, "How the picture was taken.", isin=MODALITIES, clause="harmonization"),
@@ -33,16 +42,32 @@ UNIFIED_COLUMNS = (
     column("age_high", pa.float32(), "Upper end of the age band; null if open.", unit="year", ge=0, le=120),
     column("sex", TEXT, "As recorded.", isin=("female", "male", "other")),
     column("fitzpatrick", pa.int8(), "Fitzpatrick phototype of the person.", ge=1, le=6),
+    column(
+        "skin_tone_scale",
+        TEXT,
+        "Scale of a skin tone that is no Fitzpatrick phototype of one person, in skin_tone_scales.csv.",
+        isin=SKIN_TONE_SCALES,
+    ),
+    column("skin_tone_value", TEXT, "Skin tone on that scale, as the scale writes it; never converted."),
     column("anatomy_code", TEXT, "Code of the site in anatomy.csv."),
     column("anatomy_label", TEXT, "Label of the site."),
     column("lesion_size_mm", pa.float32(), "Largest diameter.", unit="mm", ge=0),
     column("presentation", TEXT, "Clinical presentation, such as solitary or disseminated."),
-    column("severity_scale", TEXT, "Scale of the severity score."),
+    column("severity_scale", TEXT, "Scale of the severity score; of several, the one that sums them up."),
     column("severity_value", pa.float32(), "Severity score on that scale."),
+    column(
+        "severities", SEVERITIES, "All severity scores of the image: scale in severity_scales.csv, value."
+    ),
     column("device", TEXT, "Kind of device: dermatoscope, smartphone, camera."),
     column("acquired_year", pa.int16(), "Year of the photograph.", unit="year", ge=1900, le=2100),
     column("patient_key", ID, "Keyed hash of the patient within the archive."),
     column("lesion_key", ID, "Keyed hash of the lesion within the archive."),
+    column(
+        "parent_image_id",
+        ID,
+        "image_id of the image of the same archive that this one was made of: never a case of its own.",
+    ),
+    column("derivation", TEXT, "How it was made of its parent, such as crop.", isin=DERIVATIONS),
     column("is_control", pa.bool_(), "True for healthy skin.", nullable=False),
 )
 
@@ -65,7 +90,41 @@ HARMONIZED = Table(
             "anatomy_scope", TEXT, "Whether the site is skin: in, out, review.", isin=("in", "out", "review")
         ),
         column(
-            "lesion_labels", pa.int32(), "Distinct diagnoses of the same lesion in the archive version.", ge=0
+            "icd11_candidates",
+            TEXTS,
+            "Codes that a coder may choose from, where the label pools several diseases.",
+        ),
+        column(
+            "lesion_labels",
+            pa.int32(),
+            "Diagnoses of the same lesion in the archive version that exclude each other.",
+            ge=0,
+        ),
+        column(
+            "patient_sexes", pa.int32(), "Distinct sexes of the same person in the archive version.", ge=1
+        ),
+        column(
+            "patient_phototypes",
+            pa.int32(),
+            "Distinct Fitzpatrick phototypes of the same person in the archive version.",
+            ge=1,
+        ),
+        column(
+            "age_step_back",
+            pa.float32(),
+            "By how many years the person gets younger from one photograph to a later one.",
+            unit="year",
+            ge=0,
+        ),
+        column(
+            "behaviour_agrees",
+            pa.bool_(),
+            "Whether the archive's flag, benign or malignant, fits the diagnosis; null without a flag.",
+        ),
+        column(
+            "severity_agrees",
+            pa.bool_(),
+            "Whether a total severity score is what its subscores give; null without all of them.",
         ),
         column(
             "image_manipulation",

@@ -18,6 +18,8 @@ OVER_ALL = ("duplicates", "decisions", "corpus")
 STAGES = PER_ARCHIVE + OVER_ALL
 MODALITIES = ("dermoscopic", "clinical", "other")
 CONFIRMATIONS = ("histopathology", "consensus", "expert", "follow_up", "confocal", "unverified")
+SKIN_TONE_SCALES = ("fitzpatrick_groups", "monk", "isic_skin_tone_class")
+DERIVATIONS = ("crop", "resized", "rotated", "colour_adjusted")
 RELATIONS = ("exact", "broader", "narrower", "nonspecific", "not_a_diagnosis", "unmapped")
 JOIN_STATES = (
     "matched",  # one record, one file

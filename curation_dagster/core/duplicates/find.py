@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from curation_dagster.core.duplicates.bounds import DuplicateBounds
 from curation_dagster.core.duplicates.candidates import SEARCHED_COLUMNS, search
+from curation_dagster.core.duplicates.declared import with_declared
 from curation_dagster.core.duplicates.grouping import (
     UNCERTAIN,
     Link,
@@ -50,7 +51,8 @@ def find_groups(
         hash_is_degenerate, decode_state``; and ``thumbnail_64, thumbnail_256`` if ``thumbnails`` is None.
     facts : pyarrow.Table or None
         What is known of images, by ``image_id``, each of these where present: ``eligible`` (true if null),
-        ``confirmation``, ``pixels``, ``sharpness``, ``icd11_code``. Columns of the same names in ``images`` serve as
+        ``confirmation``, ``pixels``, ``sharpness``, ``icd11_code``, ``icd11_candidates``, and ``parent_image_id`` of an
+        image that was made of another one. Columns of the same names in ``images`` serve as
         well. Further columns are left alone.
     bounds : DuplicateBounds
         When two images count as duplicates.
@@ -80,7 +82,7 @@ def find_groups(
     if thumbnails is None:
         _require(images, ("thumbnail_64", "thumbnail_256"))
         thumbnails = thumbnails_in(images)
-    links = find_links(images, None, bounds, thumbnails, workers)
+    links = with_declared(find_links(images, None, bounds, thumbnails, workers), images, facts)
     rule = RepresentativeRule(representative_rule, confirmation_rank)
     return groups_of(images, facts, links, rule, related)
 

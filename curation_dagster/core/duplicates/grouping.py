@@ -33,7 +33,7 @@ class Link:
     ----------
     to : str
         image_id of the other image.
-    kind : {"same_file", "same_pixels", "near", "uncertain"}
+    kind : {"same_file", "same_pixels", "derived", "near", "uncertain"}
         What verification found.
     distance : int or None
         Hamming distance of the hashes. Bit.

@@ -32,6 +32,8 @@ class Facts:
         Archive, for the list of labels.
     icd11_code : str or None
         Diagnosis.
+    icd11_candidates : sequence of str or None
+        Codes that a pooled label may mean.
     """
 
     image_id: str
@@ -41,6 +43,7 @@ class Facts:
     sharpness: float | None = None
     archive: str | None = None
     icd11_code: str | None = None
+    icd11_candidates: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)

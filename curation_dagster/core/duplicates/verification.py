@@ -35,7 +35,7 @@ from curation_dagster.core.duplicates.variants import IDENTITY, VARIANTS
 
 Thumbnails = Callable[[list[str]], pa.Table]
 
-KINDS = ("same_file", "same_pixels", "near", "uncertain")  # the strongest first
+KINDS = ("same_file", "same_pixels", "derived", "near", "uncertain")  # the strongest first
 LINKS = pa.schema(
     [
         pa.field("a", pa.string(), nullable=False),  # image_id, the smaller of the two

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from curation_dagster.core.harmonize import anatomy, parsing
 from curation_dagster.core.harmonize.parsing import Age, Parsed
+from curation_dagster.core.harmonize.severity import parse_score, scales
 from curation_dagster.core.harmonize.vocabulary import closed_fields, folded, spelled, spellings
 from curation_dagster.core.registry.models import Descriptor, FieldMapping
 from curation_dagster.schemas import HARMONIZED
@@ -196,12 +197,18 @@ def _typed(field: str, mapping: FieldMapping, value: Any) -> Parsed:
     if field == "age":
         return _age(mapping, value)
     parse = _PARSE_OF.get(field, mapping.parse)
+    if field == "lesion_size_mm" and parse not in ("length_mm", "length_cm"):
+        parse = "number"
+    if field in scales():
+        return parse_score(str(value), field)
     if parse == "boolean":
         return Parsed(value) if isinstance(value, bool) else parsing.parse_boolean(str(value))
     if parse == "fitzpatrick":
         return parsing.parse_fitzpatrick(str(value))
     if parse == "year":
         return parsing.parse_year(str(value))
+    if parse in ("length_mm", "length_cm"):
+        return parsing.parse_length(str(value), parse.removeprefix("length_"))
     if parse == "number":
         return parsing.parse_number(str(value))
     return Parsed(str(value))
@@ -217,13 +224,13 @@ def _age(mapping: FieldMapping, value: Any) -> Parsed:
     return parsing.parse_age_years(str(value), mapping.clamp_at)
 
 
-_IDENTIFIERS = frozenset({"patient", "lesion"})
+_IDENTIFIERS = frozenset({"patient", "lesion", "parent"})
 
 # fields that have one type whatever the descriptor says of the text
 _PARSE_OF = {
     "fitzpatrick": "fitzpatrick",
-    "lesion_size_mm": "number",
     "severity_value": "number",
+    "visit": "number",
     "acquired_year": "year",
     "is_control": "boolean",
 }

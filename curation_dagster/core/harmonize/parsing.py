@@ -50,6 +50,11 @@ _OLDEST_CLASS = _OLDEST + 1
 _LONGEST_LIFE = float(HARMONIZED.column("age_low").le or 0)
 _HALF_BIN = 2.5
 
+# no lesion is longer than a person; the figure is a bound against slips of units, not a clinical one
+_LONGEST_LESION = 2000.0
+_UNITS = {"mm": 1.0, "millimetre": 1.0, "millimeter": 1.0, "cm": 10.0, "centimetre": 10.0, "centimeter": 10.0}
+_UNITS |= {"inch": 25.4, "in": 25.4}
+_UNIT = re.compile(r"(?<![a-z])(mm|cm|millimet(?:re|er)|centimet(?:re|er)|inch|in)(?:s|es)?\b\.?")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 _ROMAN = {"i": 1, "ii": 2, "iii": 3, "iv": 4, "v": 5, "vi": 6}
 _TYPE = r"[1-6]|vi|iv|v|i{1,3}"
@@ -82,6 +87,36 @@ def parse_number(text: str) -> Parsed:
         return Parsed(reason="unparsable")
     value = float(text)
     return Parsed(value) if abs(value) < float("inf") else Parsed(reason="out_of_range")
+
+
+def parse_length(text: str, unit: str = "mm") -> Parsed:
+    """Parse a length to millimetres: the largest diameter where two are given, the middle of a range.
+
+    ``1.2 cm``, ``12mm``, ``5 x 3 mm``, ``4-6 mm``, ``~8``; a number without a unit is in ``unit``. An open range such
+    as ``<5 mm`` or ``>20 mm`` is no length: *unparsable*. Zero and less is *out of range*.
+
+    Examples
+    --------
+    >>> parse_length("1,5 cm").value, parse_length("5 x 3").value, parse_length("0.4 - 0.6 cm").value
+    (15.0, 5.0, 5.0)
+    """
+    words = text.casefold().replace("\u00a0", " ").strip().lstrip("~").strip()
+    words = re.sub(r"^(?:about|approx\.?|ca\.?)\s*", "", words)
+    units = {_UNITS[u] for u in _UNIT.findall(words)} or {_UNITS[unit]}
+    if len(units) > 1:
+        return Parsed(reason="unparsable")
+    words = _UNIT.sub(" ", words).strip()
+    lengths = []
+    for diameter in re.split(r"\s*[x\u00d7*]\s*|\s+by\s+", words):
+        ends = [parse_number(end) for end in re.split(r"\s*(?:\u2013|\bto\b|(?<=[\d\s])-)\s*", diameter)]
+        values = [e.value for e in ends]
+        if len(values) > 2 or any(v is None for v in values) or values != sorted(values):
+            return Parsed(reason="unparsable")
+        lengths.append(sum(values) / len(values))
+    if min(lengths) <= 0:
+        return Parsed(reason="out_of_range")
+    largest = round(max(lengths) * units.pop(), 6)
+    return Parsed(largest) if largest <= _LONGEST_LESION else Parsed(reason="out_of_range")
 
 
 def parse_boolean(text: str) -> Parsed:

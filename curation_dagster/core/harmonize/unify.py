@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,29 @@ import pandas as pd
 import pyarrow as pa
 
 from curation_dagster.core.harmonize import anatomy, icd11
+from curation_dagster.core.harmonize.coded import diagnosis_of_icd10, diagnosis_of_icd11
+from curation_dagster.core.harmonize.consistency import (
+    ages_backwards,
+    distinct_values,
+    flag_agrees,
+    lesion_diagnoses,
+    meaning,
+    order_of,
+)
+from curation_dagster.core.harmonize.derived import derivation_columns
 from curation_dagster.core.harmonize.diagnosis import (
     Diagnosis,
     combined,
     diagnoses,
     normalized,
     shown_label,
+    together,
 )
 from curation_dagster.core.harmonize.fields import Field, convert_field
 from curation_dagster.core.harmonize.keys import lesion_key, patient_key
 from curation_dagster.core.harmonize.parsing import Age
+from curation_dagster.core.harmonize.scores import severity_columns
+from curation_dagster.core.harmonize.severity import skin_tones
 from curation_dagster.core.harmonize.vocabulary import folded
 from curation_dagster.core.registry.licences import licence
 from curation_dagster.core.registry.loading import ArchiveVersion
@@ -33,13 +47,13 @@ _PLAIN = (
     "confirmation",
     "sex",
     "fitzpatrick",
+    "skin_tone_scale",
     "lesion_size_mm",
     "presentation",
-    "severity_scale",
-    "severity_value",
     "device",
     "acquired_year",
 )
+_CODED = {"icd10": diagnosis_of_icd10, "icd11": diagnosis_of_icd11}
 _ADDED_LATER = ("verdict", "failed", "review", "run_id")
 
 
@@ -76,10 +90,13 @@ def harmonize(archive_version: ArchiveVersion, records: pa.Table, secret: bytes)
         _sites(fields["anatomy"]),
         _diagnoses(fields["diagnosis"], descriptor),
         _keys(fields, descriptor.id, secret),
+        _skin_tones(fields),
+        severity_columns(descriptor, fields, table, has_record),
+        derivation_columns(records, fields, descriptor),
     ):
         values |= part_values
         reasons |= part_reasons
-    values["lesion_labels"] = _lesion_labels(values["lesion_key"], values["icd11_code"])
+    values |= _consistency(values, fields)
     values["image_manipulation"] = fields["image_manipulation"].values
     values |= _licences(descriptor, table)
     values["source_url"] = [descriptor.technical_file.repository_url] * records.num_rows
@@ -93,7 +110,7 @@ def harmonize(archive_version: ArchiveVersion, records: pa.Table, secret: bytes)
 def used_columns(descriptor: Descriptor) -> tuple[str, ...]:
     """Return the publisher's columns that harmonization reads."""
     mappings = (getattr(descriptor.columns, name) for name in Columns.model_fields)
-    names = [c for m in mappings if m is not None for c in m.source]
+    names = [c for m in (*mappings, *descriptor.severities.values()) if m is not None for c in m.source]
     terms = descriptor.licence
     names += [c for c in (terms.column, terms.attribution_column) if c is not None]
     return tuple(dict.fromkeys(names))
@@ -159,9 +176,9 @@ def _sites(field: Field) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 def _diagnoses(field: Field, descriptor: Descriptor) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Map the labels to ICD-11; a null code has the reason of the label, or else the relation of its mapping."""
-    aliases = descriptor.diagnosis_aliases
+    stated_as = descriptor.columns.diagnosis.parse if descriptor.columns.diagnosis else "label"
     pairs = list(zip(field.values, field.reasons, field.texts, strict=True))
-    known = {pair: _diagnosis(*pair, aliases) for pair in set(pairs)}
+    known = {pair: _diagnosis(*pair, descriptor, stated_as) for pair in set(pairs)}
     found = [known[pair] for pair in pairs]
     relation_reasons = {"unmapped": "unmapped_value"}
     no_code = [
@@ -177,6 +194,7 @@ def _diagnoses(field: Field, descriptor: Descriptor) -> tuple[dict[str, Any], di
         "diagnosis_relation": _column(d.relation if d else None for d in found),
         "diagnosis_granularity": _column(d.granularity if d else None for d in found),
         "diagnosis_confidence": _column(d.confidence if d else None for d in found),
+        "icd11_candidates": _column(list(d.candidates) if d and d.candidates else None for d in found),
     }
     code_reason = _column(no_code)
     reasons = dict.fromkeys(("icd11_code", "icd11_title", "icd11_release"), code_reason)
@@ -184,10 +202,12 @@ def _diagnoses(field: Field, descriptor: Descriptor) -> tuple[dict[str, Any], di
 
 
 def _diagnosis(
-    labels: Any, reason: str | None, text: str | None, aliases: dict[str, str]
+    labels: Any, reason: str | None, text: str | None, descriptor: Descriptor, stated_as: str
 ) -> Diagnosis | None:
+    if labels is not None and stated_as in _CODED:
+        return together([_CODED[stated_as](code) for code in labels])
     if labels is not None:
-        return combined(labels, aliases)
+        return combined(labels, descriptor.diagnosis_aliases, descriptor.id)
     if text is None:
         return None
     if reason == "unmapped_value":
@@ -211,11 +231,40 @@ def _keys(
     return values, reasons
 
 
-def _lesion_labels(lesions: Any, codes: Any) -> np.ndarray:
-    """Return for each row how many distinct ICD-11 codes its lesion has in the archive version."""
-    frame = pd.DataFrame({"lesion": lesions, "code": codes}, dtype=object)
-    known = frame.dropna().groupby("lesion")["code"].nunique().to_dict()
-    return _column(None if lesion is None else int(known.get(lesion, 0)) for lesion in lesions)
+def _skin_tones(fields: dict[str, Field]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return the skin tone where it is a value of the scale that the archive names."""
+    scales, tones = fields["skin_tone_scale"].values, fields["skin_tone_value"]
+    values, reasons = tones.values.copy(), tones.reasons.copy()
+    for row in np.flatnonzero(~pd.isna(values)):
+        if folded(str(values[row])) not in _tone_values(scales[row]):
+            values[row], reasons[row] = None, "not_on_scale"
+        else:
+            values[row] = _tone_values(scales[row])[folded(str(values[row]))]
+    return {"skin_tone_value": values}, {"skin_tone_value": reasons}
+
+
+@cache
+def _tone_values(scale: str | None) -> dict[str, str]:
+    return {folded(v): v for v in skin_tones().get(scale or "", ())}
+
+
+def _consistency(values: dict[str, Any], fields: dict[str, Field]) -> dict[str, Any]:
+    """Return what the criteria of consistency look at."""
+    pool: dict[Any, Any] = {}
+    meanings = []
+    for code, candidates in zip(values["icd11_code"], values["icd11_candidates"], strict=True):
+        pair = (code, tuple(candidates or ()))
+        meanings.append(pool.setdefault(pair, meaning(*pair)))
+    patients, visits = values["patient_key"], fields["visit"].values
+    return {
+        "lesion_labels": lesion_diagnoses(values["lesion_key"], meanings),
+        "patient_sexes": distinct_values(patients, values["sex"]),
+        "patient_phototypes": distinct_values(patients, values["fitzpatrick"]),
+        "age_step_back": ages_backwards(
+            patients, values["age_low"], values["age_high"], order_of(visits, values["acquired_year"])
+        ),
+        "behaviour_agrees": flag_agrees(list(fields["benign_malignant"].values), meanings),
+    }
 
 
 def _licences(descriptor: Descriptor, table: pa.Table) -> dict[str, Any]:
@@ -238,15 +287,16 @@ def _licences(descriptor: Descriptor, table: pa.Table) -> dict[str, Any]:
 
 
 def _missing(values: dict[str, Any], reasons: dict[str, np.ndarray], n: int) -> np.ndarray:
-    """Return for each row the JSON object of null unified columns to reasons."""
-    given = {name: _where_null(values[name], reasons[name]) for name in UNIFIED}
+    """Return for each row the JSON object of null unified columns, and single scores, to reasons."""
+    names = (*UNIFIED, *(name for name in reasons if name.startswith("severities.")))
+    given = {n: _where_null(values[n], reasons[n]) if n in values else reasons[n] for n in names}
     numbers = np.zeros(n, np.int64)
-    for name in UNIFIED:
+    for name in names:
         codes, levels = pd.factorize(given[name], use_na_sentinel=False)
         numbers, _ = pd.factorize(numbers * max(len(levels), 1) + codes)
     _, first = np.unique(numbers, return_index=True)
     pool = _column(
-        json.dumps({name: given[name][row] for name in UNIFIED if given[name][row] is not None})
+        json.dumps({name: given[name][row] for name in names if given[name][row] is not None})
         for row in first
     )
     return pool[numbers]

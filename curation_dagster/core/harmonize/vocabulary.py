@@ -9,7 +9,20 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 FOLDER = Path(__file__).parents[2] / "vocabularies"
-NAMES = ("diagnoses", "icd11", "anatomy", "spellings", "missing_reasons")
+NAMES = (
+    "diagnoses",
+    "diagnoses_by_archive",
+    "icd11",
+    "icd11_drift",
+    "icd10_to_icd11",
+    "icd10_refused",
+    "anatomy",
+    "behaviour",
+    "severity_scales",
+    "skin_tone_scales",
+    "spellings",
+    "missing_reasons",
+)
 
 _WHOLE_NUMBER = re.compile(r"([+-]?\d+)\.0+")
 

@@ -128,7 +128,7 @@ def _labels(field: Field, archive_version: ArchiveVersion) -> list[dict[str, Any
     counted = Counter((t, v) for t, v in zip(field.texts, field.values, strict=True) if t is not None)
     found = []
     for (text, labels), n in sorted(counted.items(), key=lambda item: (-item[1], item[0][0])):
-        meant = combined(labels, aliases) if labels is not None else None
+        meant = combined(labels, aliases, archive_version.descriptor.id) if labels is not None else None
         found.append(
             {
                 "label": shown_label(text),

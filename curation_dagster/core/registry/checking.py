@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from curation_dagster.core.harmonize.severity import scales
 from curation_dagster.core.registry.licences import licences, unknown_licence
 from curation_dagster.core.registry.models import IMAGE_COLUMN, IMAGE_ID_COLUMN, Descriptor
 from curation_dagster.core.registry.problems import (
@@ -30,16 +31,17 @@ from curation_dagster.schemas import HARMONIZED
 ANATOMY = Path(__file__).parents[2] / "vocabularies" / "anatomy.csv"
 
 # fields whose declared values stand in the schema of the table that they go into
-_LISTED = ("modality", "confirmation", "sex")
+_LISTED = ("modality", "confirmation", "sex", "skin_tone_scale", "derivation")
 
 # how the text of a field may be read; a field that is not here may be read in any way. Harmonization knows the type
 # of all but the age, which has to be stated: exact years and centres of bins look alike
 _PARSES: dict[str, tuple[str, ...]] = {
     "age": ("age_years", "age_centre_5", "age_band"),
     "fitzpatrick": ("fitzpatrick",),
-    "lesion_size_mm": ("number",),
+    "lesion_size_mm": ("number", "length_mm", "length_cm"),
     "severity_value": ("number",),
     "acquired_year": ("year",),
+    "visit": ("number",),
     "is_control": ("boolean",),
 }
 
@@ -87,7 +89,7 @@ def check(data: Mapping[str, Any], file: str) -> tuple[Descriptor | None, list[P
         descriptor = Descriptor.model_validate(dict(data))
     except ValidationError as error:
         problems = problems_of(error, file, Descriptor)
-    for checks in (_licence_ids, _field_values, _field_parsing, _columns_exist):
+    for checks in (_licence_ids, _field_values, _field_parsing, _severities, _columns_exist):
         problems += [Problem(file, breadcrumb(crumbs), message) for crumbs, message in checks(data)]
     return (None if problems else descriptor), problems
 
@@ -194,6 +196,19 @@ def _field_parsing(data: Mapping[str, Any]) -> _Found:
             )
 
 
+def _severities(data: Mapping[str, Any]) -> _Found:
+    for scale, mapping in _mapping(data, "severities").items():
+        if scale not in scales():
+            yield (
+                ("severities", scale),
+                f"is no scale of vocabularies/severity_scales.csv ({', '.join(scales())})",
+            )
+        elif isinstance(mapping, Mapping) and mapping.get("constant") is not None:
+            number = mapping["constant"]
+            if not isinstance(number, int | float) or not scales()[scale].holds(number):
+                yield ("severities", scale, "constant"), f"{shown(number)} is not on the scale {scale}"
+
+
 def _columns_exist(data: Mapping[str, Any]) -> _Found:
     """Columns that are used need a table, and where all tables list their columns, they must be listed."""
     tables = _mapping(data, "layout").get("metadata") or []
@@ -212,6 +227,12 @@ def _columns_exist(data: Mapping[str, Any]) -> _Found:
     used: list[tuple[tuple[Crumb, ...], str]] = [
         (("columns", field, "from"), column)
         for field, mapping in _mapping(data, "columns").items()
+        if isinstance(mapping, Mapping)
+        for column in _texts(mapping.get("from"))
+    ]
+    used += [
+        (("severities", scale, "from"), column)
+        for scale, mapping in _mapping(data, "severities").items()
         if isinstance(mapping, Mapping)
         for column in _texts(mapping.get("from"))
     ]

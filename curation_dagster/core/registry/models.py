@@ -382,11 +382,17 @@ class FieldMapping(Model):
         "age_band",
         "fitzpatrick",
         "year",
+        "length_mm",
+        "length_cm",
+        "icd10",
+        "icd11",
     ] = Field(
         "text",
         description="How text becomes a value: `age_years` exact years; `age_centre_5` centres of five-year bins; "
         "`age_band` such as 30-39 or 80+; `fitzpatrick` 1 to 6 in Arabic or Roman figures; `weighted_label` a Python "
-        "literal of labels to weights, such as `{'Eczema': 0.75, 'Tinea': 0.25}`, of which `min_share` picks one.",
+        "literal of labels to weights, such as `{'Eczema': 0.75, 'Tinea': 0.25}`, of which `min_share` picks one; "
+        "`length_mm` and `length_cm` lengths with or without a unit, the one named where there is none, two diameters "
+        "such as 5 x 3 and ranges included; `icd10` and `icd11` a diagnosis that is stated as a code.",
     )
     min_share: float | None = Field(
         None,
@@ -428,6 +434,13 @@ class Columns(Model):
     age: FieldMapping | None = Field(None, description="Age in years.")
     sex: FieldMapping | None = Field(None, description="female, male or other.")
     fitzpatrick: FieldMapping | None = Field(None, description="Fitzpatrick phototype of the person, 1 to 6.")
+    skin_tone_scale: FieldMapping | None = Field(
+        None,
+        description="Scale of a skin tone that is no Fitzpatrick phototype, in `vocabularies/skin_tone_scales.csv`.",
+    )
+    skin_tone_value: FieldMapping | None = Field(
+        None, description="Skin tone on that scale, as the vocabulary writes it."
+    )
     anatomy: FieldMapping | None = Field(None, description="Site, as a code of `vocabularies/anatomy.csv`.")
     lesion_size_mm: FieldMapping | None = Field(None, description="Largest diameter in millimetres.")
     presentation: FieldMapping | None = Field(None, description="Clinical presentation.")
@@ -435,6 +448,19 @@ class Columns(Model):
     severity_value: FieldMapping | None = Field(None, description="Score on that scale.")
     device: FieldMapping | None = Field(None, description="Kind of device: dermatoscope, smartphone, camera.")
     acquired_year: FieldMapping | None = Field(None, description="Year of the photograph.")
+    parent: FieldMapping | None = Field(
+        None, description="The publisher's id of the image that this one was made of; blank for an original."
+    )
+    derivation: FieldMapping | None = Field(
+        None, description="How it was made: crop, resized, rotated or colour_adjusted."
+    )
+    benign_malignant: FieldMapping | None = Field(
+        None, description="benign or malignant, where the archive says so beside the diagnosis."
+    )
+    visit: FieldMapping | None = Field(
+        None,
+        description="When the photograph was taken relative to others of the person, a number that grows with time.",
+    )
     is_control: FieldMapping | None = Field(None, description="True for healthy skin; false if left out.")
     image_manipulation: FieldMapping | None = Field(
         None, description="Manipulation that the publisher declares, such as altered or synthetic."
@@ -453,6 +479,11 @@ class Descriptor(Model):
     versions: dict[str, Version] = Field(min_length=1, description="Name of each known version to its facts.")
     layout: Layout = Field(description="Where images and metadata stand inside the archive.")
     columns: Columns = Field(description="The mapping to the unified schema.")
+    severities: dict[str, FieldMapping] = Field(
+        {},
+        description="Scale of `vocabularies/severity_scales.csv` to where its score stands; any number of scales. "
+        "`severity_scale` and `severity_value` then hold the total, unless `columns` gives them.",
+    )
     diagnosis_aliases: dict[str, str] = Field(
         {},
         description="Labels whose meaning here differs from the shared diagnosis vocabulary, to the label there.",

@@ -22,7 +22,7 @@ Crumb = str | int
 _PLAIN = re.compile(r"[a-z][a-z0-9_]*")
 
 # mappings whose keys the author of the file invents
-_OPEN = frozenset({"values", "versions", "files", "aliases", "diagnosis_aliases", "licences"})
+_OPEN = frozenset({"values", "versions", "files", "aliases", "diagnosis_aliases", "licences", "severities"})
 
 
 class DescriptorError(ValueError):
