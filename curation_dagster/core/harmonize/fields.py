@@ -141,10 +141,12 @@ def convert(field: str, mapping: FieldMapping, cells: Sequence[str]) -> Converte
     listed = {folded(m) for m in mapping.missing}
     groups: list[list[str]] = []
     stated: list[str] = []
-    for cell in cells:
+    marks = _marks(mapping)
+    for column, cell in zip(mapping.source, cells, strict=True):
         pieces = [p.strip() for p in (cell.split(mapping.separator) if mapping.separator else [cell])]
         stated += [p for p in pieces if p and folded(p) in listed]
-        groups.append([p for p in pieces if p and folded(p) not in listed])
+        stood = [p for p in pieces if p and folded(p) not in listed]
+        groups.append([marks.get((folded(column), folded(p)), p) for p in stood])
     if mapping.combine == "first":
         chosen = next((g for g in groups if g), [])
     elif mapping.combine == "join":
@@ -155,6 +157,14 @@ def convert(field: str, mapping: FieldMapping, cells: Sequence[str]) -> Converte
         return Converted(None, "stated_unknown" if stated else "blank", "; ".join(stated) or None)
     parsed = [_checked(field, _translated(field, mapping, piece)) for piece in chosen]
     return _reduced(field, mapping, parsed, "; ".join(dict.fromkeys(chosen)))
+
+
+def _marks(mapping: FieldMapping) -> dict[tuple[str, str], str]:
+    """Return what ``values`` says of a cell in one column only: (column, cell), folded, to the key that says it."""
+    keys = (k for k in mapping.values if "=" in k)
+    parts = ((k, *k.partition("=")[::2]) for k in keys)
+    columns = {folded(c) for c in mapping.source}
+    return {(folded(c), folded(cell)): k for k, c, cell in parts if folded(c) in columns}
 
 
 def _translated(field: str, mapping: FieldMapping, piece: str) -> Parsed:

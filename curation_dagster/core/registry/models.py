@@ -257,7 +257,7 @@ class MetadataTable(Model):
 class Derivation(Model):
     """Files that the publisher made from other images of the archive, such as crops: never cases of their own."""
 
-    name: Text = Field(description="What was done, such as `crop`.")
+    name: Literal["crop", "resized", "rotated", "colour_adjusted"] = Field(description="What was done.")
     pattern: str = Field(
         description="Regular expression that the id of such a file matches as a whole, with the named group `parent`: "
         "the id of the image that it was made from."
@@ -347,7 +347,8 @@ class FieldMapping(Model):
     becomes null with its reason; ``values`` translates (compared without case and outer blanks); ``parse`` turns
     text into the field's type. A value that ``values`` does not list is an *unmapped value*, kept in the ledger,
     unless ``values`` is empty: then fields with a vocabulary are translated by ``vocabularies/spellings.csv``, sites
-    by ``vocabularies/anatomy.csv``, and all others are taken as they are. For an age, ``values`` may give a band as
+    by ``vocabularies/anatomy.csv``, and all others are taken as they are. A mark means nothing without its column: the
+    key ``column=cell`` of ``values`` holds for that column only, and goes before ``cell``. For an age, ``values`` may give a band as
     ``[low, high]``, with null for an open end.
 
     ``combine`` says what several columns mean. ``first``: the first column that is neither blank nor listed in
