@@ -10,7 +10,21 @@ from pathlib import Path
 
 import yaml
 
-from curation_dagster.samples import agppga_healthy_skin, ham10000, isic_archive, pad_ufes_20, passion
+from curation_dagster.samples import (
+    agppga_healthy_skin,
+    atlases,
+    ddi,
+    derm7pt,
+    ham10000,
+    isic_archive,
+    lists,
+    mra_midas,
+    pad_ufes_20,
+    passion,
+    ph2,
+    scin,
+    trials,
+)
 from curation_dagster.samples.delivery import Delivery, Planted
 
 VERSION = "synthetic"
@@ -30,6 +44,23 @@ WRITERS: dict[str, Callable[[Path, int, int], Delivery]] = {
     "agppga_healthy_skin": lambda folder, images, seed: agppga_healthy_skin.write(
         folder, min(images, _HEALTHY), seed
     ),
+    "agppga_internet": lists.write_agppga_internet,
+    "agppga_v1": lists.write_agppga_v1,
+    "atlas_dermatologico": atlases.atlas("atlas_dermatologico", "https://www.atlas.example/img?imageId={}"),
+    "danderm": atlases.atlas("danderm", "https://www.danderm.example/atlas/pics/5/5-{}.jpg"),
+    "ddi": ddi.write,
+    "derm7pt": derm7pt.write,
+    "dermis": atlases.atlas("dermis", "https://www.dermis.example/bilder/CD004/550px/img{}.jpg"),
+    "dermnet": atlases.write_dermnet,
+    "dermnet_nz": atlases.atlas("dermnet_nz", "https://dermnetnz.example/imagedetail/{}", ".png"),
+    "effisayil_1": trials.trial("effisayil_1"),
+    "effisayil_2": trials.trial("effisayil_2"),
+    "fitzpatrick17k": lists.write_fitzpatrick17k,
+    "hellenic_atlas": atlases.atlas("hellenic_atlas", "http://hellenic.example/en/viewpicture/{}"),
+    "mra_midas": mra_midas.write,
+    "ph2": ph2.write,
+    "scin": scin.write,
+    "sd_198": atlases.write_sd_198,
 }
 
 

@@ -63,8 +63,8 @@ def derivation_columns(
 
 def _by_name(records: pa.Table) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return what the rules of the layout have found out from the names of the files."""
-    parents = np.array(records["parent_image_id"].to_pylist() + [None], dtype=object)[:-1]
-    kinds = np.array(records["derivation"].to_pylist() + [None], dtype=object)[:-1]
+    parents = np.array(records["parent_image_id"].to_pylist(), dtype=object)
+    kinds = np.array(records["derivation"].to_pylist(), dtype=object)
     originals = kinds == ORIGINAL
     kinds[originals] = None
     reasons = np.full(records.num_rows, "no_such_parent", dtype=object)
