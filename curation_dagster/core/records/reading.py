@@ -69,6 +69,8 @@ def _read_delimited(text: str, spec: MetadataTable, name: str) -> TextTable:
         "\t" if spec.format == "tsv" else find_delimiter(text, spec.header_row, _known(spec))
     )
     rows = _csv_rows(after_lines(text, spec.header_row - 1), delimiter, name, spec.header_row)
+    if spec.columns:
+        return _collect(rows, column_names(spec.columns, spec, name), len(spec.columns), name)
     header = next((row for row in rows if row), None)
     if header is None:
         raise MetadataError(
