@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -13,10 +14,13 @@ import yaml
 from curation_dagster.samples import (
     agppga_healthy_skin,
     atlases,
+    bcn20000,
     ddi,
     derm7pt,
     ham10000,
     isic_archive,
+    isic_challenges,
+    isic_recent,
     lists,
     mra_midas,
     pad_ufes_20,
@@ -39,7 +43,22 @@ _HEALTHY = 19  # the healthy skin is modelled photograph by photograph
 WRITERS: dict[str, Callable[[Path, int, int], Delivery]] = {
     "pad_ufes_20": pad_ufes_20.write,
     "ham10000": ham10000.write,
+    "ham10000-kaggle": partial(ham10000.write, kaggle=True),
     "isic_archive": isic_archive.write,
+    "isic_archive-api": partial(isic_archive.write, pages=True),
+    "bcn20000": bcn20000.write,
+    "bcn20000_isic": bcn20000.write_export,
+    "isic_2016": isic_challenges.write_2016,
+    "isic_2017": isic_challenges.write_2017,
+    "isic_2018_task12": isic_challenges.write_2018_task12,
+    "isic_2018_task3": isic_challenges.write_2018_task3,
+    "isic_2019": isic_challenges.write_2019,
+    "isic_2020": isic_recent.write_2020,
+    "isic_2020-v1": partial(isic_recent.write_2020, v1=True),
+    "isic_2020_dicom": partial(isic_recent.write_2020, dicom=True),
+    "isic_2024": isic_recent.write_2024,
+    "isic_2024_permissive": partial(isic_recent.write_2024, permissive=True),
+    "milk10k": isic_recent.write_milk10k,
     "passion": passion.write,
     "agppga_healthy_skin": lambda folder, images, seed: agppga_healthy_skin.write(
         folder, min(images, _HEALTHY), seed

@@ -137,7 +137,11 @@ def convert(field: str, mapping: FieldMapping, cells: Sequence[str]) -> Converte
     ``all``
         All values. They must agree, except that truth values must all be true, that sites are taken as the region
         that holds them, and that a diagnosis may have several labels.
+    ``one_hot``
+        The name of the one column that is marked.
     """
+    if mapping.combine == "one_hot":
+        return _one_hot(field, mapping, cells)
     listed = {folded(m) for m in mapping.missing}
     groups: list[list[str]] = []
     stated: list[str] = []
@@ -165,6 +169,23 @@ def _marks(mapping: FieldMapping) -> dict[tuple[str, str], str]:
     parts = ((k, *k.partition("=")[::2]) for k in keys)
     columns = {folded(c) for c in mapping.source}
     return {(folded(c), folded(cell)): k for k, c, cell in parts if folded(c) in columns}
+
+
+def _one_hot(field: str, mapping: FieldMapping, cells: Sequence[str]) -> Converted:
+    """Convert marks, one for each column: ``0.0`` or ``1.0``, in any spelling of the two numbers."""
+    stated = {n: c.strip() for n, c in zip(mapping.source, cells, strict=True) if c.strip()}
+    if not stated:
+        return Converted(None, "blank", None)
+    marks = {name: parsing.parse_number(text).value for name, text in stated.items()}
+    marked = [name for name, mark in marks.items() if mark == 1]
+    sound = all(mark in (0, 1) for mark in marks.values()) and len(marks) == len(cells)
+    if not sound or len(marked) > 1 or (not marked and mapping.all_zero is None):
+        wrong = [f"{n}={t}" for n, t in stated.items() if marks[n] != 0]
+        return Converted(None, "not_one_hot", "; ".join(wrong) or "no column is marked")
+    chosen = marked[0] if marked else str(mapping.all_zero)
+    if folded(chosen) in {folded(m) for m in mapping.missing}:
+        return Converted(None, "stated_unknown", chosen)
+    return _reduced(field, mapping, [_checked(field, _translated(field, mapping, chosen))], chosen)
 
 
 def _translated(field: str, mapping: FieldMapping, piece: str) -> Parsed:

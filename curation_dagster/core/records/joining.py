@@ -23,6 +23,7 @@ from curation_dagster.core.harmonize.fields import modality_of
 from curation_dagster.core.records.assessment import assess
 from curation_dagster.core.records.derived import ORIGINAL, Derived, parent_rows, split
 from curation_dagster.core.records.identity import image_ids
+from curation_dagster.core.records.impostors import check_count
 from curation_dagster.core.records.matching import matched_by_prefix
 from curation_dagster.core.records.sources import (
     ReadFile,
@@ -117,7 +118,8 @@ def build_records(archive_version: ArchiveVersion, files: pa.Table, read: ReadFi
     Raises
     ------
     MetadataError
-        If a metadata table is absent, can't be read, or is not the table that the descriptor describes.
+        If a metadata table is absent, can't be read, or is not the table that the descriptor describes; or if the
+        number of records is not what the publisher states, where the version asks for that.
     """
     descriptor = archive_version.descriptor
     listed = files.to_pylist()
@@ -130,6 +132,7 @@ def build_records(archive_version: ArchiveVersion, files: pa.Table, read: ReadFi
     keyed = [i for i, source in enumerate(sources) if source.spec.image_key is not None]
     if keyed:
         first, lookups = absorb(sources[keyed[0]], sources[keyed[0] + 1 :])
+        check_count(archive_version, len(set(zip(first.files, first.rows, strict=True))))
     notes += [
         f"The table {s.spec.name} has nothing to be joined to."
         for s in sources[: keyed[0] if keyed else None]
@@ -366,6 +369,10 @@ def _lookup_notes(rows: _Rows, lookup: Source, found: Any) -> list[str]:
     notes = []
     if lacking:
         notes.append(f"{lacking} of {described} records have no row in the table {spec.name}.")
+    if not spec.adds_records:
+        strangers = len({k for k in lookup.keys if k} - set(rows.source_ids))
+        if strangers:
+            notes.append(f"{strangers} ids of the table {spec.name} are in no other table.")
     malformed = len(lookup.problems)
     if malformed:
         notes.append(f"{malformed} rows of the table {spec.name} are malformed and were not joined.")

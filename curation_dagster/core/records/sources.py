@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation_dagster.core.records.impostors import foreign_keys
 from curation_dagster.core.records.reading import read_table
 from curation_dagster.core.records.tables import MetadataError, TextTable
 from curation_dagster.core.registry.models import IMAGE_COLUMN, IMAGE_ID_COLUMN, Layout, MetadataTable
@@ -96,14 +97,25 @@ def read_sources(
     tables = sorted((f for f in files if f["role"] == "metadata"), key=lambda f: f["path"])
     sources: list[Source] = []
     notes: list[str] = []
+    present_of = {
+        spec.name: [f for f in tables if matches(f["path"], spec.files)] for spec in layout.metadata
+    }
+    instead_of = _forms(layout, present_of)
     for spec in layout.metadata:
-        mine = [f for f in tables if matches(f["path"], spec.files)]
-        if not mine and spec.optional:
+        mine, head = present_of[spec.name], spec.alternative_to or spec.name
+        chosen = instead_of.get(head)
+        if mine and chosen is not None and chosen != spec.name:
+            notes.append(f"The metadata table {spec.name} is not read, because {chosen} says the same.")
+        elif not mine and (spec.alternative_to is not None or chosen is not None):
+            continue  # the delivery comes in the other form, or its head reports that none is there
+        elif not mine and spec.optional:
             notes.append(f"The optional metadata table {spec.name} is not in the delivery.")
         elif not mine:
             present = ", ".join(f["path"] for f in tables) or "none"
+            forms = [t for t in layout.metadata if head in (t.name, t.alternative_to)]
+            globs = " or ".join(g for t in forms for g in t.files)
             raise MetadataError(
-                f"metadata table {spec.name!r}: expected a file that matches {' or '.join(spec.files)}, got none of "
+                f"metadata table {spec.name!r}: expected a file that matches {globs}, got none of "
                 f"{len(files)} files (files of metadata: {present}). No records were written. Add the file to the "
                 "delivery, or say in the descriptor how it is called there."
             )
@@ -114,12 +126,28 @@ def read_sources(
     return sources, notes
 
 
+def _forms(layout: Layout, present_of: Mapping[str, Sequence[Any]]) -> dict[str, str]:
+    """Return for each table with alternatives the one of them that is read: the first one that is there."""
+    found: dict[str, str] = {}
+    heads = {t.alternative_to for t in layout.metadata} - {None}
+    for spec in layout.metadata:
+        head = spec.alternative_to or spec.name
+        if head in heads and present_of[spec.name]:
+            found.setdefault(head, spec.name)
+    return found
+
+
 def _stacked(spec: MetadataTable, parts: Sequence[TextTable], layout: Layout) -> Source:
     data = pa.concat_tables([p.data for p in parts], promote_options="default")
     problems: dict[int, str] = {}
     offset = 0
+    key = spec.image_key or spec.join_on or ""
     for part in parts:
-        problems |= {offset + position: text for position, text in part.problems.items()}
+        wrong = dict(part.problems)
+        if key in part.data.column_names:
+            own = tuple(comparable(t, layout, spec.key_strip) for t in part.data[key].to_pylist())
+            wrong |= foreign_keys(spec, own, part.problems, part.name)
+        problems |= {offset + position: text for position, text in wrong.items()}
         offset += part.data.num_rows
     names = tuple(p.name for p in parts for _ in p.rows)
     rows = tuple(r for p in parts for r in p.rows)
@@ -128,9 +156,14 @@ def _stacked(spec: MetadataTable, parts: Sequence[TextTable], layout: Layout) ->
     source = Source(spec, data, names, rows, ("",) * len(rows), problems)
     if spec.image_columns:
         source = _one_row_per_image(source, layout)
-    key = spec.image_key or spec.join_on or ""
     keys = tuple(comparable(t, layout, spec.key_strip) for t in source.data[key].to_pylist())
-    return Source(spec, source.data, source.files, source.rows, keys, source.problems)
+    problems = dict(source.problems)
+    if spec.image_columns:
+        # a row may name no image at all: that is no other table
+        named = [i for i, k in enumerate(keys) if k]
+        foreign = foreign_keys(spec, tuple(keys[i] for i in named), {}, parts[0].name)
+        problems |= {named[i]: text for i, text in foreign.items()}
+    return Source(spec, source.data, source.files, source.rows, keys, problems)
 
 
 def _with_column(data: pa.Table, name: str, values: Sequence[str | None], spec: MetadataTable) -> pa.Table:
@@ -202,6 +235,9 @@ def absorb(first: Source, later: Iterable[Source]) -> tuple[Source, list[Source]
             lookups.append(source)
             continue
         known = set(first.keys)
+        if not source.spec.adds_records:
+            lookups.append(source)
+            continue
         own = [i for i, key in enumerate(source.keys) if key not in known or i in source.problems]
         lookups.append(
             source.take([i for i, key in enumerate(source.keys) if key in known and i not in source.problems])

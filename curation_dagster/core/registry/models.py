@@ -155,6 +155,13 @@ class Version(Model):
         {}, description="Path inside the delivery to what the publisher states of it."
     )
     superseded_by: str | None = Field(None, description="The version that replaces this one.")
+    records_tolerance: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Share by which the number of records may differ from `records` before the tables are refused "
+        "as those of another release; 0 for exactly as many; null: a difference is only noted.",
+    )
     synthetic: bool = Field(False, description="True for made-up data: never evidence of anything.")
     note: str | None = Field(None, description="What is particular about it.")
 
@@ -171,6 +178,11 @@ class MetadataTable(Model):
     another group in ``key_group``, such as the patient, one row describes every image that shares it. ``join_on``
     names the column that a further table shares with the tables before it. Format, delimiter and encoding are
     found out unless they are given.
+
+    A file is the table only if it looks like it: it must have ``required_columns``, and where ``key_pattern`` is given,
+    more than half of its keys must be like it. Anything else under the right name is refused with the reason. Where a
+    delivery comes in one of several forms, each form is a table, and the later ones name the first one in
+    ``alternative_to``: one of them must be there, and the first that is there is read.
     """
 
     name: Text = Field(description="Name of the table in messages.")
@@ -182,6 +194,11 @@ class MetadataTable(Model):
     )
     key_strip: str | None = Field(
         None, description="Regular expression that is removed from the key, such as an extension."
+    )
+    key_pattern: str | None = Field(
+        None,
+        description="Regular expression that the whole key, less `key_strip`, is like. A row whose key is not is "
+        "malformed; a file where that holds for half of the rows and more is another table and refused.",
     )
     key_group: str = Field("id", description="Named group of `layout.source_id` that the key is equal to.")
     join_on: str | None = Field(
@@ -224,13 +241,22 @@ class MetadataTable(Model):
     )
     aliases: dict[str, str] = Field({}, description="Other spelling of a column, to the name used here.")
     optional: bool = Field(False, description="True: the archive version may lack the table.")
+    alternative_to: str | None = Field(
+        None,
+        description="Name of a table before this one, instead of which this one is read where that is absent.",
+    )
+    adds_records: bool = Field(
+        True,
+        description="False: a further table of images, such as a list of duplicates, whose ids that no table before "
+        "it has are noted and make no records.",
+    )
 
     @field_validator("files")
     @classmethod
     def _globs(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return _relative(value)
 
-    @field_validator("key_strip")
+    @field_validator("key_strip", "key_pattern")
     @classmethod
     def _pattern(cls, value: str | None) -> str | None:
         if value is not None:
@@ -246,6 +272,8 @@ class MetadataTable(Model):
             )
         if self.format == "lines" and len(self.columns) != 1:
             raise ValueError("a table of the format lines has one column: give its name in columns")
+        if self.columns and {self.key, self.join_on}.isdisjoint({*self.columns, self.row_number}):
+            raise ValueError(f"columns must hold {self.key or self.join_on}, by which the table is joined")
         return self
 
     @property
@@ -334,6 +362,12 @@ class Layout(Model):
                     f'metadata table {table.name}: source_id has no named group "{table.key_group}" '
                     f"(it has {', '.join(groups)})"
                 )
+            heads = [t.name for t in self.metadata[:number] if t.alternative_to is None]
+            if table.alternative_to is not None and table.alternative_to not in heads:
+                raise ValueError(
+                    f"metadata table {table.name}: alternative_to names {table.alternative_to!r}; expected a table "
+                    f"before it that is no alternative itself ({', '.join(heads) or 'there is none'})"
+                )
         names = [t.name for t in self.metadata]
         for name in sorted({n for n in names if names.count(n) > 1}):
             raise ValueError(f'{names.count(name)} metadata tables have the name "{name}"')
@@ -355,7 +389,10 @@ class FieldMapping(Model):
     ``missing``. ``join``: one key made of all of them; null if one of them is missing. ``max``: the largest of those
     that are not missing; of truth values, whether one is true. ``all``: all that are not missing, each translated by
     itself; a diagnosis may have several, sites become the region that holds them, truth values must all be true, and
-    anything else must agree. ``separator`` splits each cell into several values, each translated by itself. A column
+    anything else must agree. ``one_hot``: each column is a label, marked by 1 among zeros; the value is the name of the
+    marked column, which ``missing`` and ``values`` may speak of like of any cell. A row of zeros means ``all_zero``;
+    without that, and wherever more than one column is marked or a cell is neither 0 nor 1, the row is *not one-hot* and
+    gives nothing. ``separator`` splits each cell into several values, each translated by itself. A column
     that no table of the delivery has counts as blank; list it in ``required_columns`` if its absence must stop the
     work.
     """
@@ -364,7 +401,12 @@ class FieldMapping(Model):
     constant: Any = Field(
         None, description="The value of every record, already in terms of the unified schema."
     )
-    combine: Literal["first", "join", "max", "all"] = Field("first", description="What several columns mean.")
+    combine: Literal["first", "join", "max", "all", "one_hot"] = Field(
+        "first", description="What several columns mean."
+    )
+    all_zero: str | None = Field(
+        None, description="With `one_hot`: the label of a record of which no column is marked."
+    )
     separator: str | None = Field(None, description="Splits one cell into several values.")
     missing: tuple[str, ...] = Field(
         (), description="Spellings of missing beside the blank cell; compared without case and outer blanks."
@@ -416,6 +458,10 @@ class FieldMapping(Model):
             raise ValueError("give either constant or from")
         if (self.parse == "weighted_label") != (self.min_share is not None):
             raise ValueError("min_share and parse: weighted_label go together")
+        if self.all_zero is not None and self.combine != "one_hot":
+            raise ValueError("all_zero says what a row of zeros means: it goes with combine: one_hot only")
+        if self.combine == "one_hot" and self.separator is not None:
+            raise ValueError("separator splits a cell; the cells of one_hot are marks")
         return self
 
 
