@@ -137,6 +137,17 @@ def check_archives() -> None:
         raise Problem("\n" + registry.report())
 
 
+@archives.command("admissible")
+def count_admissible() -> None:
+    """Count the officially stated images that the licence gate of `device` could admit, each once."""
+    from curation_dagster.core.registry.admissible import admissible, as_markdown
+
+    registry = open_workspace().registry
+    click.echo(as_markdown(admissible(registry.descriptors.values())))
+    if registry.problems:
+        raise Problem("archives with problems are not in the count:\n" + registry.report())
+
+
 @main.group()
 def review() -> None:
     """Export review queues and take up people's verdicts."""

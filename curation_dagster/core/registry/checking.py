@@ -113,6 +113,9 @@ def _licence_ids(data: Mapping[str, Any]) -> _Found:
     default = terms.get("default")
     if isinstance(default, str) and default and default not in known:
         yield ("licence", "default"), unknown_licence(default, known)
+    for id in _mapping(terms, "images"):
+        if id not in known:
+            yield ("licence", "images", id), unknown_licence(id, known)
     for stated, id in _mapping(terms, "values").items():
         if isinstance(id, str) and id not in known:
             yield ("licence", "values", stated), unknown_licence(id, known)

@@ -107,6 +107,10 @@ class LicenceTerms(Model):
     )
     column: str | None = Field(None, description="Column in which a record states its own licence.")
     values: dict[str, str] = Field({}, description="What stands in that column, to the licence id.")
+    images: dict[str, int] = Field(
+        {},
+        description="Images under each licence id, where records state their own and the shares are known; for counts only.",
+    )
     attribution: str | None = Field(
         None, description="Text that the licence asks for; holds where a record states none."
     )

@@ -147,7 +147,9 @@ def test_a_mangled_row_of_bars_is_kept_and_marked() -> None:
 
 def test_a_list_of_lines_has_one_column_and_numbers() -> None:
     data = b"https://a.example/1\nhttps://a.example/1\n\nhttps://a.example/2"
-    found = read_table(data, table(format="lines", columns=["url"], key="line", row_number="line"), "urls.txt")
+    found = read_table(
+        data, table(format="lines", columns=["url"], key="line", row_number="line"), "urls.txt"
+    )
     assert found.data["url"].to_pylist() == [
         "https://a.example/1",
         "https://a.example/1",
