@@ -198,6 +198,26 @@ def record_verdicts(csv: Path, reviewer: str) -> None:
     click.echo(f"{rows.num_rows} verdicts of {reviewer} were added; rebuild the corpus to take them up")
 
 
+@main.command()
+@click.option("--archive", default=None, help="Only the labels of this archive.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="CSV file to write."
+)
+def labels(archive: str | None, out: Path) -> None:
+    """Write the labels that wait for a coder, with suggestions, the most frequent first.
+
+    A coder adds a row to vocabularies/diagnoses.csv or diagnoses_by_archive.csv; the next materialization of
+    `harmonized` takes it up. Suggestions are never applied by themselves.
+    """
+    from curation_dagster.core.export import write_csv
+
+    found = open_workspace().lake.read("label_worklist", where={"archive": archive} if archive else None)
+    rows = sorted(found.to_pylist(), key=lambda r: (-r["images"], r["archive"], r["version"], r["label"]))
+    rows = [r | {"suggestions": "; ".join(r["suggestions"] or [])} for r in rows]
+    n = write_csv(rows, ["archive", "version", "label", "kind", "images", "suggestions"], out)
+    click.echo(f"{n} labels wait for a coder: {out}")
+
+
 @main.group()
 def export() -> None:
     """Write tables as CSV files that may leave."""

@@ -1,9 +1,13 @@
 """Harmonization: the publisher's columns and values become one schema, and each null says why it is null."""
 
 import dagster as dg
+import pyarrow as pa
 
 from curation_dagster.assets.common import archive_asset, key_of, markdown_table, shown
+from curation_dagster.core.harmonize.missingness import missingness
 from curation_dagster.core.harmonize.unify import harmonize
+from curation_dagster.core.harmonize.worklist import label_worklist
+from curation_dagster.core.report.missingness import as_markdown, missing_table, missingness_png
 from curation_dagster.resources import Curation
 from curation_dagster.stage import finish_with_criteria
 
@@ -18,6 +22,17 @@ def harmonized(context: dg.AssetExecutionContext, curation: Curation) -> dg.Mate
     archive = workspace.resolve(str(key))
     images = workspace.part("records", key)
     unified = harmonize(archive, images, workspace.settings.secret())
+    lists = {
+        "label_worklist": label_worklist(unified, archive.descriptor),
+        "missingness": missingness(unified),
+    }
+    for table, found in lists.items():
+        workspace.lake.replace(
+            table,
+            found.append_column("run_id", pa.array([context.run.run_id] * found.num_rows, pa.string())),
+            {"archive": key.archive, "version": key.version},
+            {"run_id": context.run.run_id},
+        )
     facts = unified.append_column("join_state", images["join_state"])
     report = finish_with_criteria(
         workspace,
@@ -53,5 +68,20 @@ def harmonized(context: dg.AssetExecutionContext, curation: Curation) -> dg.Mate
     )
     return shown(
         workspace, "harmonized", report,
-        {"diagnoses": markdown_table(rows[:40], ["images", "label", "ICD-11", "title", "relation"])},
+        {
+            "diagnoses": markdown_table(rows[:40], ["images", "label", "ICD-11", "title", "relation"]),
+            "missing_fields": dg.MetadataValue.md(
+                as_markdown(missingness_png(lists["missingness"]), "missing fields by reason")
+            ),
+            "missing": markdown_table(
+                missing_table(lists["missingness"])[:60], ["field", "reason", "images", "share"]
+            ),
+            "labels_for_a_coder": markdown_table(
+                [
+                    (r["images"], r["label"], r["kind"], "; ".join(r["suggestions"] or []))
+                    for r in lists["label_worklist"].slice(0, 40).to_pylist()
+                ],
+                ["images", "label", "kind", "suggestions, never applied by themselves"],
+            ),
+        },
     )  # fmt: skip

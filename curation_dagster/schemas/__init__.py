@@ -19,7 +19,13 @@ from curation_dagster.schemas.columns import ARCHIVE, DECISION, GROUP, IMAGE_ID,
 from curation_dagster.schemas.corpus import ADMISSIONS, CORPUS, DECISIONS, PUBLISHED, VERDICTS_TABLE
 from curation_dagster.schemas.deduplication import DUPLICATES, DUPLICATES_WITHIN
 from curation_dagster.schemas.deidentification import DEIDENTIFICATION_RECORD, DEIDENTIFIED
-from curation_dagster.schemas.harmonization import HARMONIZED, UNIFIED, UNIFIED_COLUMNS
+from curation_dagster.schemas.harmonization import (
+    HARMONIZED,
+    LABEL_WORKLIST,
+    MISSINGNESS,
+    UNIFIED,
+    UNIFIED_COLUMNS,
+)
 from curation_dagster.schemas.intake import FILES, RECORDS
 from curation_dagster.schemas.people import APPROVALS, REVIEW_QUEUE, REVIEWS
 from curation_dagster.schemas.quality import MEASUREMENTS, QUALITY
@@ -43,6 +49,7 @@ TABLES: dict[str, Table] = {
         FILES, RECORDS, MEASUREMENTS, QUALITY, DEIDENTIFIED, DUPLICATES_WITHIN, HARMONIZED, DUPLICATES,
         VERDICTS_TABLE, DECISIONS, CORPUS, PUBLISHED, ADMISSIONS, STAGES_TABLE, CHECK_RESULTS,
         REVIEW_QUEUE, REVIEWS, APPROVALS, DEIDENTIFICATION_RECORD,
+        LABEL_WORKLIST, MISSINGNESS,
     )
 }  # fmt: skip
 
@@ -66,7 +73,9 @@ __all__ = [
     "ID",
     "IMAGE_ID",
     "JOIN_STATES",
+    "LABEL_WORKLIST",
     "MEASUREMENTS",
+    "MISSINGNESS",
     "MODALITIES",
     "OUTCOMES",
     "OVER_ALL",

@@ -143,3 +143,50 @@ HARMONIZED = Table(
     ),
     ("archive", "version"),
 )
+
+LABEL_WORKLIST = Table(
+    "label_worklist",
+    "Labels that wait for a coder; suggestions are never applied by themselves.",
+    ("archive", "version", "label"),
+    (
+        ARCHIVE,
+        VERSION,
+        column("label", TEXT, "The publisher's label.", nullable=False),
+        column(
+            "kind",
+            TEXT,
+            "unmapped: no vocabulary has it; pooled: it pools several diseases.",
+            nullable=False,
+            isin=("unmapped", "pooled"),
+        ),
+        column("images", pa.int64(), "Images that carry it.", nullable=False, ge=1),
+        column(
+            "suggestions",
+            TEXTS,
+            "unmapped: codes with the most similar label and its similarity, 0 to 100; pooled: the candidates.",
+        ),
+        RUN,
+    ),
+    ("archive", "version"),
+)
+
+MISSINGNESS = Table(
+    "missingness",
+    "How many images of an archive version lack each field of the unified schema, and why.",
+    ("archive", "version", "field", "reason"),
+    (
+        ARCHIVE,
+        VERSION,
+        column("field", TEXT, "Column of the unified schema.", nullable=False),
+        column(
+            "reason",
+            TEXT,
+            "Reason in missing_reasons.csv; `present` for images with a value.",
+            nullable=False,
+        ),
+        column("images", pa.int64(), "Images that lack, or have, the field.", nullable=False, ge=0),
+        column("of", pa.int64(), "Images of the archive version.", nullable=False, ge=1),
+        RUN,
+    ),
+    ("archive", "version"),
+)

@@ -1,6 +1,7 @@
 """Sites: codes, spellings, the way up from part to region, and whether a site is skin.
 
-``vocabularies/anatomy.csv`` holds the sites. ``scope`` says whether a picture of the site belongs into a corpus of
+``vocabularies/anatomy.csv`` holds the sites. The codes are our own: no terminology of anatomy is at hand whose licence
+lets its codes stand in a published table.  ``scope`` says whether a picture of the site belongs into a corpus of
 skin: ``in``, ``out`` (mouth, genitals, eye), or ``review`` where the name may mean either.
 """
 
@@ -65,8 +66,12 @@ def site_of(text: str) -> str | None:
 
 
 def scope_of(codes: Iterable[str]) -> str:
-    """Return the scope of one or several sites shown together: the strictest of them."""
-    return max((sites()[code].scope for code in codes), key=_STRICTNESS.index)
+    """Return the scope of one or several sites shown together: the strictest of them and of what holds them.
+
+    So that whatever lies in the genitals is out by its parent, whether or not its own row says so.
+    """
+    scopes = (sites()[at].scope for code in codes for at in _line(code))
+    return max(scopes, key=_STRICTNESS.index)
 
 
 def common_site(codes: Iterable[str]) -> str | None:

@@ -123,7 +123,7 @@ def diagnosis_of_icd11(text: str) -> Diagnosis:
     Examples
     --------
     >>> diagnosis_of_icd11("EA90.40").relation, diagnosis_of_icd11("EK02.12").icd11_code
-    ('exact', 'EK02.1')
+    ('exact', 'EK02')
     """
     code = text.strip().upper()
     stem = re.split(r"[&/]", code)[0]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from curation_dagster.checks.catalogue import CATALOGUE, blocking_checks
 from curation_dagster.core.criteria import reference as criteria_reference
+from curation_dagster.core.harmonize import reference as harmonize_reference
 from curation_dagster.core.registry.admissible import admissible, as_markdown
 from curation_dagster.core.registry.licences import licence
 from curation_dagster.core.registry.loading import load_registry
@@ -82,6 +83,10 @@ GENERATED: dict[str, Callable[[], str]] = {
     "tables": tables_reference,
     "checks": checks_reference,
     "descriptor": descriptor_reference,
+    "labels": harmonize_reference.labels_reference,
+    "sites": harmonize_reference.sites_reference,
+    "scales": harmonize_reference.scales_reference,
+    "reasons": harmonize_reference.reasons_reference,
 }
 
 

@@ -63,6 +63,17 @@ def test_the_scope_says_whether_it_is_skin(name: str, code: str, scope: str) -> 
     assert scope_of([code]) == scope
 
 
+def test_what_is_out_is_out_by_its_code_and_its_parents() -> None:
+    for code in sites():
+        parent = sites()[code].parent
+        assert parent is None or parent in sites()
+        order = ("in", "review", "out")
+        if parent is not None:
+            assert order.index(scope_of([code])) >= order.index(scope_of([parent]))
+    assert {c for c in sites() if scope_of([c]) == "out"} == {"genital", "oral_genital", "oral", "eye"}
+    assert common_site(["oral", "eye"]) == "head_neck"
+
+
 def test_the_strictest_scope_of_several_sites_holds() -> None:
     assert scope_of(["back", "genital"]) == "out"
     assert scope_of(["back", "lip"]) == "review"

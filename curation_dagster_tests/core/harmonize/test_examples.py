@@ -7,12 +7,24 @@ from types import ModuleType
 
 import pytest
 
-from curation_dagster.core.harmonize import anatomy, diagnosis, icd11, vocabulary
+from curation_dagster.core.harmonize import (
+    anatomy,
+    coded,
+    consistency,
+    diagnosis,
+    icd11,
+    parsing,
+    severity,
+    vocabulary,
+    worklist,
+)
 from curation_dagster.core.records import identity
 
 
 @pytest.mark.parametrize(
-    "module", [anatomy, diagnosis, icd11, vocabulary, identity], ids=lambda m: m.__name__
+    "module",
+    [anatomy, coded, consistency, diagnosis, icd11, parsing, severity, vocabulary, worklist, identity],
+    ids=lambda m: m.__name__,
 )
 def test_the_examples_of_the_docstrings_hold(module: ModuleType) -> None:
     found = doctest.testmod(module)
