@@ -109,7 +109,9 @@ def write_export(folder: Path, images: int = 12, seed: int = 20250101) -> Delive
             Shot(f"{isic_id}.jpg", photo(case, seed, lambda p: encodings.jpeg(p, 86, subsampling=2)))
         )
         levels = ("", "", "") if case.last else _TREE[case.kind]
-        confirmed = "" if case.number == 1 or (levels[0] == "Benign" and case.number > 3) else "histopathology"
+        confirmed = (
+            "" if case.number == 1 or (levels[0] == "Benign" and case.number > 3) else "histopathology"
+        )
         rows.append(
             {
                 "isic_id": isic_id,

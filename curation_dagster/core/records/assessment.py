@@ -38,6 +38,7 @@ _REASONS = {
     "unparsable": "values can't be read",
     "out_of_range": "values lie outside the range of the field",
     "several_values": "records state several values that differ",
+    "not_one_hot": "records don't mark exactly one of their label columns",
 }
 
 
@@ -90,7 +91,7 @@ def assess(
             f"{name}: {n} {_REASONS[reason]}."
             for name, found in reasons.items()
             for reason, n in found.items()
-            if reason in _REASONS and name != "diagnosis"
+            if reason in _REASONS and (name != "diagnosis" or reason == "not_one_hot")
         ),
         *_blank_together(data.filter(pa.array(has_record))),
     ]
