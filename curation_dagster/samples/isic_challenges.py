@@ -18,6 +18,7 @@ from curation_dagster.samples.skin import Picture
 from curation_dagster.samples.twins import Case, cases, one_hot, photograph
 
 _SEED = 20250101
+_HAM_IMAGES = 30  # size of the HAM10000 twin that pictures are taken over from
 _DX_2018 = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC")
 _DX_2019 = ("MEL", "NV", "BCC", "AK", "BKL", "DF", "VASC", "SCC", "UNK")
 _SITE_OF_HAM = {
@@ -185,7 +186,7 @@ def write_2019(folder: Path, images: int = 12, seed: int = _SEED) -> Delivery:
 
 def _sound(images: int, seed: int) -> list[ham10000.Photo]:
     """Return the photographs of HAM10000 in which nothing is planted, one of each label first."""
-    photos = [p for p in ham10000.plan(60, seed) if p.defect is None and p.retake == 0]
+    photos = [p for p in ham10000.plan(_HAM_IMAGES, seed) if p.defect is None and p.retake == 0]
     firsts = {p.record["dx"]: p for p in reversed(photos)}
     found = [firsts[dx] for dx in sorted(firsts)]
     for photo in photos:

@@ -33,7 +33,7 @@ FOLDER = Path(__file__).parent / "golden"
 SEED = 20250101
 IMAGES = 12
 #: twins that need another number of photographs to hold all that is particular about them
-SIZES: dict[str, int] = {"agppga_healthy_skin": 19}
+SIZES: dict[str, int] = {"agppga_healthy_skin": 19, "ham10000": 30, "isic_2019": 21}
 
 _COLUMNS = (
     "source_id", "file", "join_state", "verdict", "failed", "review", "modality", "label", "icd11", "relation",
@@ -68,6 +68,14 @@ def curate_twin(installation: Installation, twin: str) -> str:
         if not (outcome := check.look(workspace, parse_key(key))).passed
     ]
     assert not broken, broken
+    return key
+
+
+def curated_once(installation: Installation, twin: str) -> str:
+    """Curate a twin unless this installation has it already; return its key."""
+    key = key_of(twin)
+    if not (installation.workspace.settings.landing / key).exists():
+        curate_twin(installation, twin)
     return key
 
 

@@ -5,30 +5,17 @@ Each twin goes through the real job of its archive version. ``golden.py`` says h
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from curation_dagster.core.registry.loading import load_registry
 from curation_dagster.samples.write import WRITERS, archive_of
-from curation_dagster_tests.archives.golden import FOLDER, curate_twin, golden_file, ledger_of
-from curation_dagster_tests.installation import Installation, open_installation
-
-
-@pytest.fixture(scope="module")
-def twins(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Home of the one installation that all twins of this module go through."""
-    return tmp_path_factory.mktemp("twins") / "home"
-
-
-@pytest.fixture
-def made(twins: Path, monkeypatch: pytest.MonkeyPatch) -> Installation:
-    return open_installation(twins, monkeypatch)
+from curation_dagster_tests.archives.golden import FOLDER, curated_once, golden_file, ledger_of
+from curation_dagster_tests.installation import Installation
 
 
 @pytest.mark.parametrize("twin", sorted(WRITERS))
 def test_a_twin_has_exactly_the_expected_ledger(twin: str, made: Installation) -> None:
-    key = curate_twin(made, twin)
+    key = curated_once(made, twin)
     assert ledger_of(made.workspace, key).splitlines() == golden_file(twin).read_text().splitlines()
 
 

@@ -1,205 +1,279 @@
-"""Traps that archives set for each other: the same thing in many spellings, and one spelling for several things."""
+"""What goes wrong between archives: one picture under two ids, one word with two meanings, two clamps of ages."""
 
 from __future__ import annotations
 
-import csv
 import json
-import os
-from pathlib import Path
+import re
+from collections import defaultdict
 from typing import Any
 
 import pytest
 
-from curation_dagster.core.harmonize.fields import convert
-from curation_dagster.core.harmonize.unify import harmonize
-from curation_dagster.core.registry.keys import ArchiveVersionKey
-from curation_dagster.core.registry.licences import licence
-from curation_dagster.core.registry.loading import ArchiveVersion, load_registry
-from curation_dagster.core.registry.models import Version
-from curation_dagster.samples import ddi, lists
-from curation_dagster.samples.delivery import csv_bytes
-from curation_dagster_tests.core.records.builders import records_of
+from curation_dagster.core.harmonize.anatomy import common_site
+from curation_dagster.core.harmonize.diagnosis import diagnosis_of
+from curation_dagster.core.registry.keys import parse_key
+from curation_dagster.core.registry.loading import load_registry
+from curation_dagster.grouping import group_images
+from curation_dagster_tests.archives.golden import curated_once
+from curation_dagster_tests.installation import Installation
 
-REGISTRY = load_registry()
-REAL = os.environ.get("CURATION_REAL_DATA")
+Name = tuple[str, str]  # archive and source id
 
-
-def said(archive: str, field: str, *cells: str) -> Any:
-    """Return what a descriptor makes of the cells of one field: the value, or the reason why there is none."""
-    mapping = getattr(REGISTRY.descriptors[archive].columns, field)
-    found = convert(field, mapping, list(cells))
-    return found.value if found.value is not None else found.reason
-
-
-def rows(archive: str, contents: dict[str, bytes]) -> list[dict[str, Any]]:
-    """Harmonize a delivery of a version of which the publisher states nothing."""
-    made = ArchiveVersion(ArchiveVersionKey(archive, "x"), REGISTRY.descriptors[archive], Version(), "0" * 64)
-    return harmonize(made, records_of(made, contents).table, b"secret").to_pylist()
-
-
-@pytest.mark.parametrize(
-    ("archive", "cell", "phototype"),
-    [
-        ("fitzpatrick17k", "3", 3), ("fitzpatrick17k", "3.0", 3), ("fitzpatrick17k", "-1", "stated_unknown"),
-        ("fitzpatrick17k", "-1.0", "stated_unknown"), ("passion", "4", 4), ("pad_ufes_20", "2.0", 2),
-        ("scin", "FST1", 1), ("scin", "FST6", 6), ("scin", "NONE_IDENTIFIED", "stated_unknown"), ("scin", "", "blank"),
-        ("mra_midas", "i pale white skin, blue/green eyes, blond/red hair", 1),
-        ("mra_midas", "iv light brown skin", 4), ("mra_midas", "vi dark brown or black skin", 6),
-        ("effisayil_1", "V", 5), ("effisayil_1", "12", "unmapped_value"), ("effisayil_1", "0", "unmapped_value"),
-        ("effisayil_1", "7", "unmapped_value"),
-    ],
-)  # fmt: skip
-def test_phototypes_are_read_in_every_spelling_and_nothing_else_is_one(
-    archive: str, cell: str, phototype: Any
-) -> None:
-    assert said(archive, "fitzpatrick", cell) == phototype
-
-
-def test_groups_of_phototypes_and_other_scales_are_kept_as_what_they_are() -> None:
-    table = [dict.fromkeys(ddi.COLUMNS, "") | {"DDI_file": f"{n:06d}.png", "skin_tone": tone, "malignant": flag, "disease": "melanoma"}
-             for n, (tone, flag) in enumerate((("12", "True"), ("34", "TRUE"), ("56", "False"), ("3", "x")), start=1)]  # fmt: skip
-    found = rows("ddi", {"ddi_metadata.csv": csv_bytes(ddi.COLUMNS, table)})
-    assert [r["fitzpatrick"] for r in found] == [None] * 4
-    assert [r["skin_tone_value"] for r in found] == ["I-II", "III-IV", "V-VI", None]
-    assert {json.loads(r["missing"])["fitzpatrick"] for r in found} == {"not_collected"}
-    assert said("scin", "skin_tone_value", "10") == "10"
-
-
-@pytest.mark.parametrize(
-    ("archive", "field", "cells"),
-    [
-        ("scin", "age", ("AGE_UNKNOWN",)), ("scin", "sex", ("OTHER_OR_UNSPECIFIED",)), ("mra_midas", "modality", ("n/a - virtual",)),
-        ("mra_midas", "lesion_size_mm", ("0", "0")), ("mra_midas", "diagnosis", ("0",)), ("effisayil_1", "sex", ("unknown",)),
-        ("effisayil_1", "age", ("NaN",)), ("effisayil_1", "anatomy", ("UNK",)),
-    ],
-)  # fmt: skip
-def test_unknown_in_its_spellings_is_null_with_its_reason(
-    archive: str, field: str, cells: tuple[str, ...]
-) -> None:
-    assert said(archive, field, *cells) == "stated_unknown"
-
-
-@pytest.mark.parametrize(
-    ("archive", "cell", "low", "high"),
-    [
-        ("scin", "AGE_18_TO_29", 18, 29), ("scin", "AGE_80_OR_ABOVE", 80, None), ("passion", "97", 90, None),
-        ("passion", "0", 0, 0), ("mra_midas", "64", 64, 64), ("mra_midas", "90", 90, None),
-    ],
-)  # fmt: skip
-def test_ages_are_years_or_bands_and_end_at_89(
-    archive: str, cell: str, low: float, high: float | None
-) -> None:
-    age = said(archive, "age", cell)
-    assert (age.low, age.high) == (low, high)
-    assert age.years is None or age.years <= 89
-
-
-@pytest.mark.parametrize("archive", ["fitzpatrick17k", "ph2", "derm7pt", "ddi", "sd_198", "dermnet"])
-def test_an_archive_without_ages_says_that_they_are_not_collected(archive: str) -> None:
-    assert REGISTRY.descriptors[archive].columns.age is None
-
-
-def test_actinic_keratosis_is_one_disease_whatever_a_publisher_calls_it() -> None:
-    from curation_dagster.core.harmonize.diagnosis import combined
-
-    codes = {
-        combined((label,), REGISTRY.descriptors[archive].diagnosis_aliases, archive).icd11_code
-        for archive, label in (("mra_midas", "malignant- ak"), ("mra_midas", "10-malignant-ak"), ("pad_ufes_20", "ACK"),
-                               ("isic_2019", "AK"), ("ddi", "actinic-keratosis"))
-    }  # fmt: skip
-    assert codes == {"EK90.0"}
-
-
-def test_what_a_check_found_to_be_wrongly_labelled_has_no_diagnosis() -> None:
-    table = [dict.fromkeys(lists.FITZPATRICK_COLUMNS, "") | {"md5hash": f"{n:032x}", "label": "psoriasis", "qc": qc}
-             for n, qc in enumerate(("", "1 Diagnostic", "3 Wrongly labelled"))]  # fmt: skip
-    found = rows("fitzpatrick17k", {"fitzpatrick17k.csv": csv_bytes(lists.FITZPATRICK_COLUMNS, table)})
-    assert [r["icd11_code"] for r in found] == ["EA90", "EA90", None]
-    assert found[2]["diagnosis_relation"] == "nonspecific"
-
-
-def test_dates_of_tables_do_not_leave_them() -> None:
-    columns = (("index", "1"), ("added_at", "2024-05-01"))
-    for archive in ("mra_midas", "agppga_v1", "effisayil_1"):
-        mappings = REGISTRY.descriptors[archive].columns
-        used = {c for name in type(mappings).model_fields if (m := getattr(mappings, name)) for c in m.source}
-        assert not used & {c for c, _ in columns}, archive
-
-
-def test_every_archive_of_the_seeds_and_the_protocol_is_there_and_no_licence_passes_by_mistake() -> None:
-    passing = {id for id, d in REGISTRY.descriptors.items() if licence(d.licence.default).permits_all}
-    assert passing == {
-        "pad_ufes_20",
-        "scin",
-        "isic_2016",
-        "isic_2017",
-        "isic_2018_task12",
-        "isic_2024_permissive",
-    }
-    for id in ("fitzpatrick17k", "ph2", "derm7pt", "ddi", "scin", "mra_midas", "sd_198", "dermnet", "dermnet_nz", "danderm", "dermis",
-               "hellenic_atlas", "atlas_dermatologico", "passion", "agppga_healthy_skin", "agppga_internet", "agppga_v1",
-               "effisayil_1", "effisayil_2"):  # fmt: skip
-        evaluated = REGISTRY.descriptors[id].technical_file.selection
-        for name in type(evaluated).model_fields:
-            assert getattr(evaluated, name).reason, (id, name)
-
-
-def test_severity_has_its_four_scales() -> None:
-    table = (
-        "file,patient_id,visit_day,gppga_total,pustules,erythema,scaling\n"
-        "a.jpg,P1,0,3,3,3,2\nb.jpg,P1,7,,,,\nc.jpg,P2,0,5,0,0,0\n"
-    )
-    found = rows("effisayil_2", {"manifest.csv": table.encode()})
-    scores = [{s["scale"]: s["value"] for s in r["severities"] or ()} for r in found]
-    assert scores[0] == {"gppga_total": 3, "gppga_pustules": 3, "gppga_erythema": 3, "gppga_scaling": 2}
-    assert scores[1] == {}
-    assert "gppga_total" not in scores[2]
-    assert (found[0]["severity_scale"], found[0]["severity_value"]) == ("gppga_total", 3)
-
-
-def test_a_crop_of_healthy_skin_has_its_parent_and_is_no_case() -> None:
-    files = {
-        f"data/NSL/consented_images/{n}.jpg": n.encode()
-        for n in ("image_0014", "image_0014_crop1", "image_0099_crop1")
-    }
-    made = REGISTRY.resolve("agppga_healthy_skin@2025-12-18")
-    records = records_of(made, files).table
-    found = {r["source_id"]: r for r in records.to_pylist()}
-    unified = {r["image_id"]: r for r in harmonize(made, records, b"secret").to_pylist()}
-    crop, orphan = found["image_0014_crop1"], found["image_0099_crop1"]
-    assert unified[crop["image_id"]]["parent_image_id"] == found["image_0014"]["image_id"]
-    assert unified[crop["image_id"]]["derivation"] == "crop"
-    assert (orphan["derivation"], orphan["parent_image_id"]) == ("crop", None)
-    assert json.loads(unified[orphan["image_id"]]["missing"])["parent_image_id"] == "no_such_parent"
-    assert json.loads(unified[found["image_0014"]["image_id"]]["missing"])["derivation"] == "not_derived"
-
-
-@pytest.mark.skipif(
-    not REAL, reason="CURATION_REAL_DATA is not set: the publishers' own files are not at hand"
+OVERLAPPING = (
+    "ham10000",
+    "bcn20000",
+    "bcn20000_isic",
+    "isic_2016",
+    "isic_2019",
+    "isic_2020",
+    "isic_2020_dicom",
+    "milk10k",
 )
-class TestRealLists:
-    def test_the_list_of_five_atlases_has_a_row_for_every_line_and_a_licence_for_every_row(self) -> None:
-        content = (Path(REAL or "") / "agppga/V1_public_image_urls.csv").read_bytes()
-        made = REGISTRY.resolve("agppga_v1@5a752b7")
-        records = records_of(made, {"data/V1_public_image_urls.csv": content}).table
-        unified = harmonize(made, records, b"secret").to_pylist()
-        assert len(unified) == 172
-        stated = [json.loads(r)["dataset_name"] for r in records["source_values"].to_pylist()]
-        shares = {id: sum(r["licence"] == id for r in unified) for id in {r["licence"] for r in unified}}
-        assert shares == dict(made.descriptor.licence.images)
-        assert set(stated) == set(made.descriptor.licence.values)
-        assert {r["icd11_code"] for r in unified} == {"EA90.40"}
 
-    def test_the_list_of_pages_has_ten_lines_of_nine_addresses(self) -> None:
-        content = (Path(REAL or "") / "agppga/internet_images_urls.txt").read_bytes()
-        records = records_of(
-            REGISTRY.resolve("agppga_internet@2025-12-18"), {"data/NSL/internet_images_urls.txt": content}
-        ).table
-        urls = [json.loads(r)["url"] for r in records["source_values"].to_pylist()]
-        assert (len(urls), len(set(urls))) == (10, 9)
-        assert set(records["join_state"].to_pylist()) == {"record_without_file"}
 
-    def test_the_sites_of_pad_are_read_as_before(self) -> None:
-        with (Path(REAL or "") / "pad_ufes_20/metadata.csv").open(newline="") as handle:
-            regions = {row["region"] for row in csv.DictReader(handle)}
-        assert all(said("pad_ufes_20", "anatomy", r) != "unmapped_value" for r in regions)
+class Overlap:
+    """The groups over all overlapping twins, and their unified records."""
+
+    def __init__(self, installation: Installation) -> None:
+        workspace = installation.workspace
+        keys = [parse_key(curated_once(installation, twin)) for twin in OVERLAPPING]
+        self.name: dict[str, Name] = {}
+        self.records: dict[Name, dict[str, Any]] = {}
+        for key in keys:
+            unified = {r["image_id"]: r for r in workspace.part("harmonized", key).to_pylist()}
+            for row in workspace.part("records", key).to_pylist():
+                if row["path"] is not None:
+                    self.name[row["image_id"]] = (row["archive"], row["source_id"])
+                    self.records[row["archive"], row["source_id"]] = row | unified[row["image_id"]]
+        self.rows = {
+            self.name[r["image_id"]]: r
+            for r in group_images(workspace, keys, admitted=None).to_pylist()
+            if r["image_id"] in self.name
+        }
+        self.members: dict[str, set[Name]] = defaultdict(set)
+        for name, row in self.rows.items():
+            if row["group_id"] is not None:
+                self.members[row["group_id"]].add(name)
+
+    def of(self, archive: str) -> list[str]:
+        """Return the source ids of an archive."""
+        return sorted(id for a, id in self.records if a == archive)
+
+    def with_(self, name: Name) -> set[Name]:
+        """Return the other members of an image's group."""
+        group = self.rows[name]["group_id"]
+        return set() if group is None else self.members[group] - {name}
+
+
+@pytest.fixture(scope="session")
+def computed() -> list[Overlap]:
+    return []
+
+
+@pytest.fixture
+def overlap(made: Installation, computed: list[Overlap]) -> Overlap:
+    if not computed:
+        computed.append(Overlap(made))
+    return computed[0]
+
+
+def shared_with_ham(overlap: Overlap) -> list[str]:
+    return sorted(set(overlap.of("isic_2019")) & set(overlap.of("ham10000")))
+
+
+# -- one picture, several archives -----------------------------------------------------------------
+
+
+def test_ham10000_and_bcn20000_inside_isic_2019_are_found_by_pixels(overlap: Overlap) -> None:
+    ids = shared_with_ham(overlap)
+    assert len(ids) == 7
+    for id in ids:
+        ours, theirs = overlap.records["ham10000", id], overlap.records["isic_2019", id]
+        assert ours["sha256"] != theirs["sha256"]
+        assert ("isic_2019", id) in overlap.with_(("ham10000", id))
+    lesions = {
+        json.loads(overlap.records["bcn20000", i]["source_values"])["lesion_id"]: i
+        for i in overlap.of("bcn20000")
+    }
+    of_bcn = {
+        i: lesion
+        for i in overlap.of("isic_2019")
+        if (lesion := json.loads(overlap.records["isic_2019", i]["source_values"])["lesion_id"]).startswith(
+            "BCN_"
+        )
+    }
+    assert len(of_bcn) == 7
+    for id, lesion in of_bcn.items():
+        assert ("bcn20000", lesions[lesion]) in overlap.with_(("isic_2019", id))
+
+
+def test_isic_2019_adds_no_picture_to_the_archives_that_it_is_made_of(overlap: Overlap) -> None:
+    for id in overlap.of("isic_2019"):
+        others = {archive for archive, _ in overlap.with_(("isic_2019", id))}
+        assert others & {"ham10000", "bcn20000", "isic_2016"}, id
+
+
+def test_the_two_copies_of_bcn20000_share_all_pictures_and_no_id(overlap: Overlap) -> None:
+    assert not set(overlap.of("bcn20000")) & set(overlap.of("bcn20000_isic"))
+    for id in overlap.of("bcn20000"):
+        assert [a for a, _ in overlap.with_(("bcn20000", id))].count("bcn20000_isic") == 1
+
+
+def test_the_suffix_downsampled_is_no_part_of_an_id(overlap: Overlap) -> None:
+    again = [
+        i
+        for i in overlap.of("isic_2019")
+        if overlap.records["isic_2019", i]["path"].endswith("_downsampled.jpg")
+    ]
+    assert len(again) == 7
+    for id in again:
+        assert re.fullmatch(r"ISIC_\d{7}", id)
+        assert ("isic_2016", id) in overlap.with_(("isic_2019", id))
+
+
+def test_the_publisher_s_own_list_of_duplicates_is_found_by_pixels_in_both_forms(overlap: Overlap) -> None:
+    for archive in ("isic_2020", "isic_2020_dicom"):
+        listed = {
+            i: first
+            for i in overlap.of(archive)
+            if (first := json.loads(overlap.records[archive, i]["source_values"]).get("image_name_1"))
+        }
+        assert len(listed) == 1
+        for second, first in listed.items():
+            assert (archive, first) in overlap.with_((archive, second))
+
+
+def test_dicom_and_jpeg_of_one_picture_are_duplicates(overlap: Overlap) -> None:
+    assert overlap.of("isic_2020") == overlap.of("isic_2020_dicom")
+    for id in overlap.of("isic_2020"):
+        assert ("isic_2020_dicom", id) in overlap.with_(("isic_2020", id))
+
+
+def test_the_two_views_of_a_lesion_are_no_duplicates(overlap: Overlap) -> None:
+    assert {overlap.records["milk10k", i]["modality"] for i in overlap.of("milk10k")} == {
+        "clinical",
+        "dermoscopic",
+    }
+    assert all(not overlap.with_(("milk10k", i)) for i in overlap.of("milk10k"))
+
+
+# -- one word, several meanings --------------------------------------------------------------------
+
+
+def test_akiec_against_scc_is_a_difference_of_taxonomy_and_no_conflict(overlap: Overlap) -> None:
+    pooled = [
+        i
+        for i in shared_with_ham(overlap)
+        if overlap.records["ham10000", i]["diagnosis_source_label"] == "akiec"
+    ]
+    assert pooled
+    for id in pooled:
+        assert overlap.records["isic_2019", id]["diagnosis_source_label"] == "SCC"
+        assert overlap.records["isic_2019", id]["icd11_code"] == "2C31"
+        assert overlap.records["ham10000", id]["diagnosis_relation"] == "narrower"
+        assert overlap.records["ham10000", id]["icd11_code"] is None
+        assert overlap.rows["ham10000", id]["label_conflict"] is False
+
+
+def test_no_group_of_the_overlapping_archives_is_a_false_conflict(overlap: Overlap) -> None:
+    """What really differs is planted inside HAM10000: two rows of one image, or copies under another diagnosis."""
+    conflicts = {
+        g for g, names in overlap.members.items() if any(overlap.rows[n]["label_conflict"] for n in names)
+    }
+    for group in conflicts:
+        mine = [n for n in overlap.members[group] if n[0] == "ham10000"]
+        assert any(overlap.records[n]["join_state"] == "conflicting_record" for n in mine), overlap.members[
+            group
+        ]
+
+
+def test_actinic_keratosis_has_one_code_whoever_writes_it_and_is_not_malignant() -> None:
+    for label in ("AK", "ACK", "Solar or actinic keratosis", "actinic keratosis"):
+        assert diagnosis_of(label).icd11_code == "EK90.0", label
+    assert diagnosis_of("akiec").icd11_code is None
+
+
+# -- sites, ages, skin, dates ----------------------------------------------------------------------
+
+
+def test_sites_of_ham10000_and_of_the_isic_archive_agree_on_the_same_picture(overlap: Overlap) -> None:
+    compared = 0
+    for id in shared_with_ham(overlap):
+        sites = {overlap.records[a, id]["anatomy_code"] for a in ("ham10000", "isic_2019")}
+        if None not in sites:
+            compared += 1
+            # one of the two holds the other
+            assert common_site(sorted(sites)) in sites, (id, sites)
+    assert compared >= 4
+
+
+def test_no_archive_of_barcelona_claims_a_side_of_the_torso(overlap: Overlap) -> None:
+    for archive in ("bcn20000", "bcn20000_isic"):
+        found = {overlap.records[archive, i]["anatomy_code"] for i in overlap.of(archive)}
+        assert "trunk" in found
+        assert not found & {"torso_anterior", "torso_posterior"}
+
+
+def test_ages_are_open_from_where_each_archive_clamps_them(overlap: Overlap) -> None:
+    def ages(archive: str) -> dict[str, tuple[float, float | None]]:
+        return {
+            json.loads(r["source_values"])["age_approx"]: (r["age_low"], r["age_high"])
+            for (a, _), r in overlap.records.items()
+            if a == archive and r["age_low"] is not None
+        }
+
+    assert ages("isic_2019")["85.0"] == (82.5, None)
+    assert ages("isic_2020")["90"] == (87.5, None)
+    # 85 is a bin like any other where the clamp is at 90
+    assert load_registry().descriptors["isic_2020"].columns.age.clamp_at == 90
+    assert all(high is not None for text, (_, high) in ages("isic_2020").items() if float(text) < 90)
+
+
+@pytest.mark.parametrize(
+    ("twin", "field", "spelled", "reason"),
+    [
+        ("ham10000", "anatomy_code", "unknown", "stated_unknown"),
+        ("isic_2017", "age_years", "unknown", "stated_unknown"),
+        ("isic_2017", "sex", "unknown", "stated_unknown"),
+        ("isic_2017", "icd11_code", None, "not_one_hot"),
+        ("isic_2020", "sex", "", "blank"),
+        ("isic_2020", "anatomy_code", "", "blank"),
+        ("milk10k", "fitzpatrick", None, "not_collected"),
+        ("bcn20000", "diagnosis_source_label", None, "blank"),
+        ("isic_2018_task12", "icd11_code", None, "not_collected"),
+    ],
+)
+def test_unknown_is_null_with_its_reason_however_it_is_spelled(
+    twin: str, field: str, spelled: str | None, reason: str, made: Installation
+) -> None:
+    at = parse_key(curated_once(made, twin))
+    values = {r["image_id"]: r["source_values"] for r in made.workspace.part("records", at).to_pylist()}
+    found = [
+        r
+        for r in made.workspace.part("harmonized", at).to_pylist()
+        if r[field] is None and json.loads(r["missing"]).get(field) == reason
+    ]
+    assert found
+    if spelled is not None:
+        assert all(spelled in json.loads(values[r["image_id"]]).values() for r in found)
+
+
+def test_a_scale_of_skin_tone_is_no_phototype(overlap: Overlap) -> None:
+    for id in overlap.of("milk10k"):
+        record = overlap.records["milk10k", id]
+        assert record["fitzpatrick"] is None
+        assert json.loads(record["source_values"])["skin_tone_class"] in set("012345")
+
+
+def test_days_of_barcelona_are_found_and_only_their_year_goes_on(made: Installation) -> None:
+    at = parse_key(curated_once(made, "bcn20000"))
+    workspace = made.workspace
+    days = [json.loads(r["source_values"])["capture_date"] for r in workspace.part("records", at).to_pylist()]
+    assert all(re.fullmatch(r"201\d-\d\d-\d\d", d) for d in days)
+    found = workspace.part("deidentified", at).to_pylist()
+    assert {tuple(r["found_in_record"]) for r in found} == {("capture_date:full_date",)}
+    unified = workspace.part("harmonized", at).to_pylist()
+    assert sorted(r["acquired_year"] for r in unified) == sorted(int(d[:4]) for d in days)
+    for table in ("quality", "deidentified", "harmonized", "duplicates_within", "verdicts"):
+        text = json.dumps(workspace.part(table, at).to_pylist(), default=str)
+        assert not [d for d in days if d in text], table

@@ -21,7 +21,7 @@ LINES = {line.archive: line for line in FOUND.lines}
 
 
 def made(
-    id: str, images: int | None, licence: str = "CC-BY-4.0", modality: str = "clinical", **terms: Any
+    id: str, stated: int | None, licence: str = "CC-BY-4.0", modality: str = "clinical", **terms: Any
 ) -> Descriptor:
     base = archive_version().descriptor.model_dump(mode="json", by_alias=True)
     base["id"] = id
