@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -70,10 +70,12 @@ def place(tmp_path: Path) -> Field:
 
 
 @pytest.fixture
-def archive() -> Iterator[Callable[..., ArchiveVersion]]:
+def archive() -> Callable[..., ArchiveVersion]:
     """Makes an archive version with a method of retrieval."""
 
-    def make(files: dict[str, dict] | None = None, source: str | None = None, **retrieval: Any) -> ArchiveVersion:
+    def make(
+        files: dict[str, dict] | None = None, source: str | None = None, **retrieval: Any
+    ) -> ArchiveVersion:
         base = archive_version()
         data = base.descriptor.model_dump(mode="json", by_alias=True)
         data["retrieval"] = {"instructions": "Ask the data team.", **retrieval}
@@ -85,4 +87,4 @@ def archive() -> Iterator[Callable[..., ArchiveVersion]]:
         descriptor = Descriptor.model_validate(data)
         return replace(base, descriptor=descriptor, version=descriptor.versions["1"])
 
-    yield make
+    return make

@@ -218,7 +218,8 @@ def test_private_addresses_are_refused_unless_they_are_wanted(http_server, place
 
 
 @pytest.mark.parametrize(
-    "address", ["127.0.0.1", "10.0.0.8", "169.254.169.254", "::1", "::ffff:127.0.0.1", "192.168.1.1", "0.0.0.0"]
+    "address",
+    ["127.0.0.1", "10.0.0.8", "169.254.169.254", "::1", "::ffff:127.0.0.1", "192.168.1.1", "0.0.0.0"],
 )
 def test_what_is_no_public_address(address):
     with pytest.raises(errors.SourceRefused):
@@ -262,7 +263,9 @@ def test_what_an_earlier_list_left_behind_is_removed(http_server, place, https):
     assert list(place.content()) == ["new.zip"]
 
 
-def test_a_killed_download_is_gone_on_with_and_verified(http_server: HttpServer, place: Field, https, tmp_path):
+def test_a_killed_download_is_gone_on_with_and_verified(
+    http_server: HttpServer, place: Field, https, tmp_path
+):
     """SIGKILL in the middle, in a process of its own; the next one asks for the rest only."""
     url = http_server.add("/a.zip", BODY, chunk=10_000, chunk_seconds=0.05)
     code = f"""
