@@ -61,6 +61,35 @@ def no_file_contradicts_its_published_checksum(
     )
 
 
+@fact("staged")
+def everything_that_is_said_to_be_fetched_is_there(
+    workspace: Workspace, key: ArchiveVersionKey, _: str
+) -> Outcome:
+    """Each file of `retrievals` is in the inventory with its bytes, and each listed address has one fate that holds."""
+    files = workspace.part("files", key, ["path", "sha256"], container=None)
+    fetched = workspace.part("retrievals", key, ["path", "sha256"])
+    fates = workspace.part("url_fates", key, ["row", "fate", "path", "sha256"])
+    with workspace.lake.sql(files=files, fetched=fetched, fates=fates) as sql:
+        lost = sql.execute(
+            "SELECT count(*) FROM fetched WHERE NOT EXISTS (SELECT 1 FROM files f WHERE "
+            "(f.path = fetched.path OR f.path LIKE '%/' || fetched.path) AND f.sha256 = coalesce(fetched.sha256, f.sha256))"
+        ).fetchall()[0][0]
+        empty = sql.execute(
+            "SELECT count(*) FROM fates WHERE fate IN ('fetched', 'moved') AND NOT EXISTS "
+            "(SELECT 1 FROM files f WHERE f.path = fates.path AND f.sha256 = fates.sha256)"
+        ).fetchall()[0][0]
+        gaps = sql.execute("SELECT coalesce(max(row), 0) - count(DISTINCT row) FROM fates").fetchall()[0][0]
+        twice = sql.execute("SELECT count(*) - count(DISTINCT row) FROM fates").fetchall()[0][0]
+    told = (
+        (lost, "files are said to be fetched and are not there"),
+        (empty, "addresses are said to be fetched and nothing is there"),
+        (gaps, "lines of the list have no fate"),
+        (twice, "lines of the list have several"),
+    )
+    problems = [f"{n} {text}" for n, text in told if n]
+    return nothing_found(problems, f"{fetched.num_rows} files fetched, {fates.num_rows} addresses")
+
+
 @fact("records")
 def every_image_file_and_every_record_is_in_exactly_one_row(
     workspace: Workspace, key: ArchiveVersionKey, _: str

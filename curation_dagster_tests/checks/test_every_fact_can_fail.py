@@ -138,9 +138,18 @@ def withdraw(workspace: Workspace) -> None:
         )
 
 
+def address_said_to_be_fetched(workspace: Workspace) -> None:
+    row = {
+        "archive": KEY.archive, "version": KEY.version, "row": 1, "text": "https://a.org/a.jpg", "fate": "fetched",
+        "path": "images/00001.jpg", "sha256": "0" * 64, "run_id": "test",
+    }  # fmt: skip
+    workspace.lake.append("url_fates", TABLES["url_fates"].conform([row]))
+
+
 PER_IMAGE = ("records", "quality", "deidentified", "harmonized", "duplicates_within")
 BREAKS: dict[str, Callable[[Workspace], None]] = {
     "staged-every_file_of_the_delivery_is_in_the_inventory": drop_staged_file,
+    "staged-everything_that_is_said_to_be_fetched_is_there": address_said_to_be_fetched,
     "staged-no_file_contradicts_its_published_checksum": edit("files", with_value("checksum_state", "mismatch")),
     "staged-the_table_matches_its_declaration": edit("files", with_value("role", "picture")),
     "records-every_image_file_and_every_record_is_in_exactly_one_row": edit("records", without_first),

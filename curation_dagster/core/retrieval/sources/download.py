@@ -60,6 +60,9 @@ def download(
     what = plain_url(file.url)
     try:
         return session.retried(what, attempt)
+    except UnexpectedAnswer:
+        partial.restart()
+        raise
     except ChecksumMismatch:
         if not partial.went_on:
             raise

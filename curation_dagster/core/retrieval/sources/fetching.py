@@ -7,7 +7,6 @@ beginning again; each such file is read once more before it counts.
 
 from __future__ import annotations
 
-import base64
 import fcntl
 import hashlib
 import json
