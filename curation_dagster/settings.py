@@ -85,6 +85,11 @@ class Settings:
         return self.home / "retrieval"
 
     @property
+    def versions(self) -> Path:
+        """The record of versions of the installation's own declared files."""
+        return self.home / "versions.yaml"
+
+    @property
     def work(self) -> Path:
         """The folder of finished chunks of unfinished runs."""
         return self.home / "work"

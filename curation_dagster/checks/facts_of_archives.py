@@ -7,6 +7,7 @@ import zipfile
 from collections import Counter
 
 from curation_dagster.checks.catalogue import Outcome, fact, nothing_found
+from curation_dagster.comparing import previous_of
 from curation_dagster.core.imaging.measure import measured_by
 from curation_dagster.core.registry.keys import ArchiveVersionKey
 from curation_dagster.schemas import TABLES
@@ -286,6 +287,26 @@ def every_image_that_waits_for_a_person_is_in_the_queue(
                     f"the sample for {criterion} holds {drawn} images; {needed} of {n} are asked for"
                 )
     return nothing_found(problems, f"{queue.num_rows} entries")
+
+
+@fact("review_queue")
+def a_new_version_is_compared_with_the_one_before(
+    workspace: Workspace, key: ArchiveVersionKey, _: str
+) -> Outcome:
+    """What approvers are shown of a version is of its current files, and its counts add up to all of its images."""
+    rows = workspace.part("version_changes", key).to_pylist()
+    before = previous_of(workspace, key)
+    if before is None and not rows:
+        return Outcome(True, "the first version of its archive")
+    images = workspace.part("harmonized", key, ["image_id"]).num_rows
+    problems = [] if rows else [f"nothing was compared with {before}"]
+    if any(r["fingerprint"] != workspace.stage(key, "staged")["fingerprint"] for r in rows):
+        problems.append("the comparison is of other files than are staged")
+    for subject in ("diagnosis", "sex", "age_band", "fitzpatrick", "verdict"):
+        counted = sum(r["after"] for r in rows if r["subject"] == subject)
+        if rows and counted != images:
+            problems.append(f"{subject}: {counted} images are counted of {images}")
+    return nothing_found(problems, f"{images} images compared", images=images)
 
 
 @fact("staged", *_PER_IMAGE, "review_queue")

@@ -72,9 +72,9 @@ def latest_version(source: Doi, current: str, ask: Ask) -> str:
             )
             return _dataverse_version(found["data"])
         if source.repository == "zenodo":
-            return str(ask(f"{api}/api/records/{_number(current)}/versions/latest")["id"])
+            return str(ask(f"{api}/api/records/{number_of(current)}/versions/latest")["id"])
         if source.repository == "figshare":
-            return str(max(int(v["version"]) for v in ask(f"{api}/v2/articles/{_number(record)}/versions")))
+            return str(max(int(v["version"]) for v in ask(f"{api}/v2/articles/{number_of(record)}/versions")))
         return str(ask(f"{api}/public-api/datasets/{quote(record, safe='')}")["version"])
     except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
         raise _other_form(source, f"{type(error).__name__}: {error}") from error
@@ -122,7 +122,7 @@ def _dataverse_version(data: Mapping[str, Any]) -> str:
 
 def _zenodo(source: Doi, version: str, ask: Ask) -> list[RemoteFile]:
     api = source.api.rstrip("/")
-    number = _number(version)
+    number = number_of(version)
     record = ask(f"{api}/api/records/{number}")
     _expect(source, "record", str(record["id"]), number)
     found = []
@@ -136,7 +136,7 @@ def _zenodo(source: Doi, version: str, ask: Ask) -> list[RemoteFile]:
 
 def _figshare(source: Doi, version: str, ask: Ask) -> list[RemoteFile]:
     api = source.api.rstrip("/")
-    article = ask(f"{api}/v2/articles/{_number(source.record)}/versions/{int(version)}")
+    article = ask(f"{api}/v2/articles/{number_of(source.record)}/versions/{int(version)}")
     _expect(source, "version", str(article["version"]), version)
     found = []
     for entry in article["files"]:
@@ -202,7 +202,7 @@ def _digest(kind: str, value: str) -> dict[str, str]:
     return {name: value.lower()} if name in ALGORITHMS and value else {}
 
 
-def _number(text: str) -> str:
+def number_of(text: str) -> str:
     """Return the number of a record: alone, or at the end of a DOI such as ``10.5281/zenodo.123`` or ``...figshare.123.v2``."""
     for part in reversed(text.rstrip("/").replace("/", ".").split(".")):
         if part.isdigit():
