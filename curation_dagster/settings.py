@@ -11,6 +11,8 @@ CURATION_CRITERIA       name or path of the criteria file                       
 CURATION_SECRET         secret of the keyed hashes of patients and lesions                     made once: ``$CURATION_HOME/secret``
 CURATION_WORKERS        worker processes of the pixel passes                                   all cores
 CURATION_AUTOSTART      ``1``: sensors run without being switched on                           off
+CURATION_OFFLINE        ``1``: nothing is fetched; deliveries come by the landing folder only   off
+CURATION_PRIVATE_SOURCES  ``1``: sources may be on loopback or private addresses               off
 ======================  =====================================================================  ==============================
 """
 
@@ -34,6 +36,8 @@ class Settings:
     archives: tuple[Path, ...]
     criteria: str
     workers: int
+    offline: bool = False
+    private_sources: bool = False
 
     @classmethod
     def load(
@@ -66,12 +70,24 @@ class Settings:
             archives=tuple(Path(p) for p in folders.split(os.pathsep)) if folders else (base / "archives",),
             criteria=criteria or env.get("CURATION_CRITERIA") or "device",
             workers=int(workers) if workers else max(1, len(os.sched_getaffinity(0))),
+            offline=env.get("CURATION_OFFLINE") == "1",
+            private_sources=env.get("CURATION_PRIVATE_SOURCES") == "1",
         )
 
     @property
     def staging(self) -> Path:
         """The private folder of staged archive versions."""
         return self.home / "staging"
+
+    @property
+    def retrieval(self) -> Path:
+        """The private folder of what is being fetched."""
+        return self.home / "retrieval"
+
+    @property
+    def versions(self) -> Path:
+        """The record of versions of the installation's own declared files."""
+        return self.home / "versions.yaml"
 
     @property
     def work(self) -> Path:

@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from curation_dagster.core.registry.retrieval import Retrieval
+
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -128,16 +130,6 @@ class LicenceTerms(Model):
         return self
 
 
-class Retrieval(Model):
-    """How the files come. ``landing``: a person or a tool puts them into the landing folder."""
-
-    method: Literal["landing"] = Field("landing", description="The only method: the landing folder.")
-    urls: tuple[str, ...] = Field((), description="Where the files are; none where none is known.")
-    instructions: Text = Field(
-        description="What to fetch and where to put it, for a person who has never done it."
-    )
-
-
 class PublishedFile(Model):
     """What the publisher states of one file of a version."""
 
@@ -157,6 +149,11 @@ class Version(Model):
     )
     files: dict[str, PublishedFile] = Field(
         {}, description="Path inside the delivery to what the publisher states of it."
+    )
+    source: str | None = Field(
+        None,
+        description="What this version is called at its source: the version of the record, the record itself, a folder, "
+        "a prefix; its own name without it.",
     )
     superseded_by: str | None = Field(None, description="The version that replaces this one.")
     records_tolerance: float | None = Field(
