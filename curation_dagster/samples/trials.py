@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,7 +52,9 @@ def trial(archive: str) -> Callable[[Path, int, int], Delivery]:
                     "scaling": scaling,
                 }
             )  # fmt: skip
-        write_files(folder, [*draw_all(shots), ("manifest.csv", csv_bytes(COLUMNS, rows))])
+        files = [*draw_all(shots), ("manifest.csv", csv_bytes(COLUMNS, rows))]
+        sums = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in files)
+        write_files(folder, [*files, ("SHA256SUMS", sums.encode())])
         last = shots[-1].name
         planted = Planted(
             archive, last, last.rsplit("/", 1)[1][:-4], "image_without_row", ("join:file_without_record",)

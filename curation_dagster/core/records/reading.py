@@ -56,6 +56,7 @@ def read_table(data: bytes, spec: MetadataTable, name: str) -> TextTable:
     if not text.strip():
         raise MetadataError(f"{name}: expected a table with a header, got an empty file.")
     if spec.format == "lines":
+        _check_lines(text, spec, name)
         return _with_header(([line] for line in text.splitlines()), spec, name)
     if spec.format == "bars" or (spec.format == "auto" and is_barred(text)):
         header, rows, legend = barred_rows(text)
@@ -65,6 +66,16 @@ def read_table(data: bytes, spec: MetadataTable, name: str) -> TextTable:
     is_json = spec.format == "json" or (spec.format == "auto" and text.lstrip()[0] in "[{")
     table = _read_json(text, spec, name) if is_json else _read_delimited(text, spec, name)
     return TextTable(table.name, table.data, table.rows, table.problems, (*notes, *table.notes))
+
+
+def _check_lines(text: str, spec: MetadataTable, name: str) -> None:
+    lines = [line for line in text.splitlines() if line.strip()]
+    alike = sum(spec.line_pattern is None or re.search(spec.line_pattern, line) is not None for line in lines)
+    if 2 * alike <= len(lines):
+        raise MetadataError(
+            f"{name}: this is not the list {spec.name!r} of the descriptor: {alike} of {len(lines)} lines are like "
+            f"{spec.line_pattern}. Nothing was read from the file. It is another file under the same name."
+        )
 
 
 # -- CSV and its kin -------------------------------------------------------------------------------

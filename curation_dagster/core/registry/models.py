@@ -217,6 +217,11 @@ class MetadataTable(Model):
     columns: tuple[Text, ...] = Field(
         (), description="Names of the columns of a text table without a header, in order."
     )
+    line_pattern: str | None = Field(
+        None,
+        description="Regular expression that a value of the format `lines` contains, such as `^https?://`; a file where "
+        "that holds for half of the lines or fewer is another one and refused.",
+    )
     row_number: str | None = Field(
         None, description="Name of a column to add, which holds the number of the row in its file."
     )
@@ -257,7 +262,7 @@ class MetadataTable(Model):
     def _globs(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return _relative(value)
 
-    @field_validator("key_strip", "key_pattern")
+    @field_validator("key_strip", "key_pattern", "line_pattern")
     @classmethod
     def _pattern(cls, value: str | None) -> str | None:
         if value is not None:
@@ -273,7 +278,7 @@ class MetadataTable(Model):
             )
         if self.format == "lines" and len(self.columns) != 1:
             raise ValueError("a table of the format lines has one column: give its name in columns")
-        if self.columns and {self.key, self.join_on}.isdisjoint({*self.columns, self.row_number}):
+        if self.columns and {self.key, self.join_on}.isdisjoint({*self.columns, self.row_number} - {None}):
             raise ValueError(f"columns must hold {self.key or self.join_on}, by which the table is joined")
         return self
 

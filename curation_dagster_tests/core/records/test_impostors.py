@@ -11,6 +11,7 @@ import pytest
 
 from curation_dagster.core.records.tables import MetadataError
 from curation_dagster.core.registry.loading import ArchiveVersion, load_registry
+from curation_dagster.samples.small import workbook
 from curation_dagster_tests.core.records.builders import archive_version, records_of
 
 REGISTRY = load_registry()
@@ -123,9 +124,8 @@ def test_every_table_of_every_archive_refuses_a_table_of_something_else(
                 else None
             )
             if path is not None:
-                contents[path] = (
-                    "city,mayor\nSpringfield,Quimby\nGotham,Hill\n" if spec.name == table else _sound(spec)
-                )
+                something_else = [["city", "mayor"], ["Springfield", "Quimby"], ["Gotham", "Hill"]]
+                contents[path] = _written(something_else if spec.name == table else _sound(spec), spec)
     head = next(t.alternative_to for t in made.descriptor.layout.metadata if t.name == table)
     contents = {
         p: t for p, t in contents.items() if head is None or p == name or not p.endswith(_file(made, head))
@@ -139,15 +139,23 @@ def _file(made: ArchiveVersion, table: str) -> str:
     return spec.files[0].replace("**/", "")
 
 
-def _sound(spec) -> str:
-    """Return a table that has the needed columns and no rows."""
+def _sound(spec) -> list[list[str]]:
+    """Return the rows of a table that has the needed columns and no records."""
     if spec.columns:
-        return ",".join(["ISIC_0000001", *["x"] * (len(spec.columns) - 1)]) + "\n"
+        return [["ISIC_0000001", *["x"] * (len(spec.columns) - 1)]]
+    named = [c for c in (spec.key, spec.join_on) if c and c != spec.row_number]
+    return [list(dict.fromkeys([*named, *spec.image_columns, *spec.required_columns]))]
+
+
+def _written(rows: list[list[str]], spec) -> bytes:
+    """Return rows in the format that the descriptor gives to the table."""
+    if spec.files[0].endswith(".xlsx"):
+        return workbook([*[[]] * (spec.header_row - 1), *rows], spec.sheet or "Sheet1")
+    if spec.format == "bars":
+        return "\n".join(f"|| {' || '.join(row)} ||" for row in rows).encode()
     buffer = io.StringIO()
-    csv.writer(buffer).writerow(
-        dict.fromkeys([c for c in (spec.key, spec.join_on) if c] + [*spec.required_columns])
-    )
-    return buffer.getvalue()
+    csv.writer(buffer).writerows(rows)
+    return buffer.getvalue().encode()
 
 
 def test_the_real_records_of_pad_ufes_20_are_no_impostor(real_data: Path) -> None:
