@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+import re
+import zipfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import openpyxl
+from PIL import Image
 
 from curation_dagster.samples import encodings, skin
-from curation_dagster.samples.delivery import Shot, picture_seed
+from curation_dagster.samples.delivery import Shot, picture_seed, zip_bytes
 from curation_dagster.samples.skin import Picture
 
 #: Photographs of a small delivery at most: they show a layout with its quirks, not a population.
@@ -52,14 +56,12 @@ def crop_of(shot: Shot, name: str, make: Callable[[Picture], bytes] = encodings.
 
 
 def _crop(shot: Shot, make: Callable[[Picture], bytes]) -> bytes:
-    import cv2
-    import numpy as np
-
-    picture = cv2.cvtColor(
-        cv2.imdecode(np.frombuffer(shot.draw(), np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB
-    )
-    height, width = picture.shape[:2]
-    return make(picture[height // 20 : height - height // 20, width // 20 : width - width // 20].copy())
+    with Image.open(io.BytesIO(shot.draw())) as opened:
+        width, height = opened.size
+        middle = opened.convert("RGB").crop(
+            (width // 20, height // 20, width - width // 20, height - height // 20)
+        )
+        return make(np.asarray(middle, np.uint8))
 
 
 def workbook(rows: Sequence[Sequence[Any]], sheet: str, merged: Sequence[str] = ()) -> bytes:
@@ -78,11 +80,6 @@ def workbook(rows: Sequence[Sequence[Any]], sheet: str, merged: Sequence[str] = 
 
 def _reproducible(data: bytes) -> bytes:
     """Write the parts of a workbook anew, without the time at which they were made."""
-    import re
-    import zipfile
-
-    from curation_dagster.samples.delivery import zip_bytes
-
     with zipfile.ZipFile(io.BytesIO(data)) as opened:
         parts = [(i.filename, opened.read(i)) for i in opened.infolist()]
     stamp = re.compile(rb"(<dcterms:(?:created|modified)[^>]*>)[^<]*")

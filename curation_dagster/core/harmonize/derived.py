@@ -69,7 +69,7 @@ def _by_name(records: pa.Table) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     kinds[originals] = None
     reasons = np.full(records.num_rows, "no_such_parent", dtype=object)
     reasons[originals] = "not_derived"
-    kinds[np.equal(parents, None)] = None
+    kinds[[p is None for p in parents]] = None
     return (
         {"parent_image_id": parents, "derivation": kinds},
         {"parent_image_id": reasons, "derivation": reasons.copy()},
