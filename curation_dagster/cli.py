@@ -137,6 +137,17 @@ def check_archives() -> None:
         raise Problem("\n" + registry.report())
 
 
+@archives.command("admissible")
+def count_admissible() -> None:
+    """Count the officially stated images that the licence gate of `device` could admit, each once."""
+    from curation_dagster.core.registry.admissible import admissible, as_markdown
+
+    registry = open_workspace().registry
+    click.echo(as_markdown(admissible(registry.descriptors.values())))
+    if registry.problems:
+        raise Problem("archives with problems are not in the count:\n" + registry.report())
+
+
 @main.group()
 def review() -> None:
     """Export review queues and take up people's verdicts."""
@@ -310,6 +321,72 @@ def approve(subject: str, author: str, approver: str, comment: str | None, withd
     except (ApprovalError, LookupError, RuntimeError) as error:
         raise Problem(str(error)) from error
     click.echo(f"{subject}: {decision} by {approver}; rebuild the corpus to take it up")
+
+
+@main.group()
+def versions() -> None:
+    """Change control of criteria, vocabularies and descriptors."""
+
+
+@versions.command("check")
+def check_versions() -> None:
+    """Say which declared files have changed without a version and a reason."""
+    from curation_dagster.core import versions as control
+    from curation_dagster.workspace import own_files
+
+    workspace = open_workspace()
+    found = control.problems(control.declared_files(), control.read_lock())
+    found += control.problems(
+        own_files(workspace), control.read_lock(workspace.settings.versions), complete=False
+    )
+    if found:
+        raise Problem("\n".join(found) + "\nrecord them: curation-dagster versions record")
+    click.echo("every declared file is of a recorded version")
+
+
+@versions.command("record")
+@click.option("--author", required=True, help="Who changed them.")
+@click.option("--change", required=True, help="What was changed, and why: the entry of the changelog.")
+@click.option(
+    "--part",
+    type=click.Choice(["major", "minor", "patch"]),
+    default="minor",
+    show_default=True,
+    help="Which part of the version is raised, where a file states none of its own.",
+)
+@click.option("--own", is_flag=True, help="Record the installation's own files instead of the package's.")
+def record_versions(author: str, change: str, part: str, own: bool) -> None:
+    """Record a version for every declared file that is new or changed."""
+    from datetime import UTC, datetime
+
+    from curation_dagster.core import versions as control
+    from curation_dagster.workspace import own_files
+
+    workspace = open_workspace()
+    files = own_files(workspace) if own else control.declared_files()
+    path = workspace.settings.versions if own else control.LOCK
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        added = control.record(files, path, author, change, datetime.now(UTC).date(), part)
+    except control.VersionError as error:
+        raise Problem(str(error)) from error
+    click.echo("\n".join(added) or "nothing has changed")
+
+
+@versions.command("compare")
+@click.argument("old")
+@click.argument("new")
+def compare_two_criteria(old: str, new: str) -> None:
+    """Decide all images under the criteria OLD and NEW (names or paths), and print how the decisions differ by count."""
+    from curation_dagster.comparing import compare_criteria, criteria_report
+    from curation_dagster.core.criteria.loading import CriteriaError, load_criteria
+
+    workspace = open_workspace()
+    try:
+        changes = compare_criteria(workspace, load_criteria(old), load_criteria(new))
+    except CriteriaError as error:
+        raise Problem(str(error)) from error
+    click.echo(criteria_report(changes))
 
 
 @main.command()

@@ -32,6 +32,7 @@ from curation_dagster.checks.wiring import checks_of  # noqa: E402
 from curation_dagster.core.criteria.loading import load_criteria  # noqa: E402
 from curation_dagster.jobs import JOBS  # noqa: E402
 from curation_dagster.resources import Curation  # noqa: E402
+from curation_dagster.schedules import SCHEDULES  # noqa: E402
 from curation_dagster.schemas import OVER_ALL, PER_ARCHIVE  # noqa: E402
 from curation_dagster.sensors import SENSORS  # noqa: E402
 from curation_dagster.settings import Settings  # noqa: E402
@@ -48,6 +49,7 @@ defs = dg.Definitions(
     ],
     jobs=JOBS,
     sensors=SENSORS,
+    schedules=SCHEDULES,
     resources={"curation": Curation(home=None, criteria=None)},
     executor=dg.in_process_executor,
 )

@@ -1,9 +1,12 @@
-"""The two jobs: curate one archive version; rebuild what lies over all of them."""
+"""The jobs: curate one archive version; rebuild what lies over all of them; ask the sources; empty staging."""
 
-from __future__ import annotations
+from typing import Any
 
 import dagster as dg
 
+from curation_dagster import watching
+from curation_dagster.resources import Curation
+from curation_dagster.retention import empty_staging
 from curation_dagster.schemas import OVER_ALL, PER_ARCHIVE
 
 _IN_ONE_PROCESS = dg.in_process_executor
@@ -23,4 +26,37 @@ rebuild_corpus = dg.define_asset_job(
     tags={"curation/scope": "everything"},
 )
 
-JOBS = [curate_archive_version, rebuild_corpus]
+
+@dg.op(
+    description="Asks the source of every archive about all of its versions, and writes down what it says."
+)
+def look_at_all_sources(context: dg.OpExecutionContext, curation: Curation) -> None:
+    """Ask all sources; new versions get their runs from the sensor `new_versions_of_sources`."""
+    workspace = curation.open()
+    asked = watching.look_at_sources(workspace, watching.sources(workspace), context.log.warning)
+    waiting, changed = watching.waiting_versions(curation.open()), watching.incidents(workspace)
+    context.log.info(f"{len(asked)} sources asked; {len(waiting)} new versions, {len(changed)} incidents")
+
+
+@dg.op(description="Removes from staging what the declared rule of retention no longer keeps.")
+def empty_old_staging(context: dg.OpExecutionContext, curation: Curation) -> None:
+    """Empty staging by rule, and write down what was removed."""
+    for row in empty_staging(curation.open()):
+        context.log.info(
+            f"{row['folder']}: {row['files']} files, {row['bytes']:,} bytes removed; {row['detail']}"
+        )
+
+
+@dg.job(executor_def=_IN_ONE_PROCESS)
+def recheck_sources() -> None:
+    """All sources asked about all versions: new ones, and changed bytes under old ones."""
+    look_at_all_sources()
+
+
+@dg.job(executor_def=_IN_ONE_PROCESS)
+def apply_retention() -> None:
+    """Staging emptied by the declared rule."""
+    empty_old_staging()
+
+
+JOBS: list[Any] = [curate_archive_version, rebuild_corpus, recheck_sources, apply_retention]

@@ -8,7 +8,7 @@ import dagster as dg
 import pyarrow as pa
 
 from curation_dagster.core.registry.keys import parse_key
-from curation_dagster.core.review.approvals import Decision, approve
+from curation_dagster.core.review.approvals import ApprovalError, Decision, approve, standing_approvals
 from curation_dagster.workspace import Workspace
 
 
@@ -57,6 +57,8 @@ def approve_archive_version(
         If nothing is staged: an approval is for certain files.
     """
     digest = workspace.stage(parse_key(key), "staged")["fingerprint"]
+    if decision == "approved":
+        _expect_compared(workspace, key, digest)
     _append(workspace, approve("archive_version", key, digest, author, approver, comment, decision=decision))
 
 
@@ -66,6 +68,21 @@ def approve_criteria(
     """Record the approval of the criteria file in force."""
     c = workspace.criteria
     _append(workspace, approve("criteria", c.name, c.digest, author, approver, comment, decision=decision))
+
+
+def _expect_compared(workspace: Workspace, key: str, digest: str) -> None:
+    """Make sure that a version that would replace an approved one was compared with it."""
+    archive, version = key.split("@", 1)
+    approvals = workspace.lake.read("approvals", where={"subject_kind": "archive_version"})
+    others = {r["subject"] for r in standing_approvals(approvals)} - {key}
+    if not any(o.split("@", 1)[0] == archive for o in others):
+        return
+    where = {"archive": archive, "version": version, "fingerprint": digest}
+    if workspace.lake.read("version_changes", columns=["value"], where=where).num_rows == 0:
+        raise ApprovalError(
+            f"{key} would replace an approved version and was not compared with it: materialize review_queue for {key}, "
+            "and read against_the_version_before. Nothing was recorded."
+        )
 
 
 def _append(workspace: Workspace, row: pa.Table) -> None:

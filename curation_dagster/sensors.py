@@ -7,11 +7,14 @@ All are stopped on a fresh instance unless ``CURATION_AUTOSTART=1``.
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
+from curation_dagster import watching
 from curation_dagster.core.registry.keys import KeyFormatError, parse_key
 from curation_dagster.core.registry.loading import RegistryError
+from curation_dagster.core.retrieval.sources.policy import load_limits
 from curation_dagster.jobs import curate_archive_version, rebuild_corpus
 from curation_dagster.partitions import ARCHIVE_VERSIONS
 from curation_dagster.resources import Curation
@@ -126,6 +129,56 @@ def ledger_is_current(workspace: Workspace) -> bool:
     return not complete or nobody_spoke or all(said.get(t) == v for t, v in now.items())
 
 
+@dg.sensor(job=curate_archive_version, minimum_interval_seconds=3600, default_status=STATUS)
+def new_versions_of_sources(
+    context: dg.SensorEvaluationContext, curation: Curation
+) -> dg.SensorResult | dg.SkipReason:
+    """Asks sources in turn; a new version gets its partition and one run, changed bytes under an old one an incident.
+
+    The cursor says behind which archive the next look goes on, which runs were asked for, and which incidents were told.
+    """
+    workspace = curation.open()
+    cursor: dict[str, Any] = json.loads(context.cursor or "{}")
+    known = watching.sources(workspace)
+    behind = [a for a in known if a > cursor.get("behind", "")]
+    turn = behind + [a for a in known if a not in behind]
+    asked = watching.look_at_sources(workspace, turn, context.log.warning, load_limits().probe_budget_seconds)
+    if asked:
+        cursor["behind"] = asked[-1]
+    workspace = curation.open()  # versions may have been declared
+    requested = cursor.setdefault("requested", [])
+    fresh = [k for k in watching.waiting_versions(workspace) if k not in requested][:_MOST_AT_ONCE]
+    told = cursor.setdefault("told", [])
+    events = []
+    for row in watching.incidents(workspace):
+        name = f"{row['archive']}@{row['version']}#{row['seen']}"
+        if name not in told:
+            told.append(name)
+            context.log.error(f"{row['archive']}@{row['version']}: {row['detail']}")
+            events.append(
+                dg.AssetObservation(
+                    "staged",
+                    partition=name.split("#")[0],
+                    description=row["detail"],
+                    metadata={"seen": row["seen"]},
+                )
+            )
+    requested += fresh
+    if not fresh and not events:
+        context.update_cursor(json.dumps(cursor))
+        return dg.SkipReason(f"nothing new at {len(asked)} of {len(known)} sources")
+    return dg.SensorResult(
+        run_requests=[
+            # the key of the run is the version: a tick that dies before its cursor is kept asks for the same run
+            dg.RunRequest(run_key=key, partition_key=key, tags={"curation/archive": key.split("@")[0]})
+            for key in fresh
+        ],
+        dynamic_partitions_requests=[ARCHIVE_VERSIONS.build_add_request(fresh)] if fresh else [],
+        asset_events=events,
+        cursor=json.dumps(cursor),
+    )
+
+
 archives_changed = dg.AutomationConditionSensorDefinition(
     "archives_changed",
     target=dg.AssetSelection.assets("duplicates", "decisions", "corpus"),
@@ -134,4 +187,4 @@ archives_changed = dg.AutomationConditionSensorDefinition(
     description="Rebuilds groups, ledger and corpus after archive versions were curated, once for all that landed together.",
 )
 
-SENSORS = [new_deliveries, new_verdicts_of_people, archives_changed]
+SENSORS = [new_deliveries, new_versions_of_sources, new_verdicts_of_people, archives_changed]

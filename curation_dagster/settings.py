@@ -12,6 +12,8 @@ CURATION_SECRET         secret of the keyed hashes of patients and lesions      
 CURATION_WORKERS        worker processes of the pixel passes                                   all cores
 CURATION_REVIEWERS      accounts of the review page                                            ``$CURATION_HOME/reviewers.yaml``
 CURATION_AUTOSTART      ``1``: sensors run without being switched on                           off
+CURATION_OFFLINE        ``1``: nothing is fetched; deliveries come by the landing folder only   off
+CURATION_PRIVATE_SOURCES  ``1``: sources may be on loopback or private addresses               off
 ======================  =====================================================================  ==============================
 """
 
@@ -36,6 +38,8 @@ class Settings:
     criteria: str
     workers: int
     reviewers: Path
+    offline: bool = False
+    private_sources: bool = False
 
     @classmethod
     def load(
@@ -69,12 +73,24 @@ class Settings:
             criteria=criteria or env.get("CURATION_CRITERIA") or "device",
             workers=int(workers) if workers else max(1, len(os.sched_getaffinity(0))),
             reviewers=Path(named.get("CURATION_REVIEWERS") or base / "reviewers.yaml").absolute(),
+            offline=env.get("CURATION_OFFLINE") == "1",
+            private_sources=env.get("CURATION_PRIVATE_SOURCES") == "1",
         )
 
     @property
     def staging(self) -> Path:
         """The private folder of staged archive versions."""
         return self.home / "staging"
+
+    @property
+    def retrieval(self) -> Path:
+        """The private folder of what is being fetched."""
+        return self.home / "retrieval"
+
+    @property
+    def versions(self) -> Path:
+        """The record of versions of the installation's own declared files."""
+        return self.home / "versions.yaml"
 
     @property
     def work(self) -> Path:

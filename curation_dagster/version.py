@@ -15,6 +15,8 @@ _DECIDING = {
     for name in ("records", "harmonize", "deidentification", "criteria", "duplicates", "review", "registry")
 }
 _JOINING = {"stage.py", "views.py", "grouping.py"}
+# how sources are asked, and what was recorded of versions, decides nothing about an image
+_DECIDING_NOTHING = {"hosts.yaml", "retrieval.yaml", "versions.yaml"}
 
 
 @functools.cache
@@ -31,7 +33,9 @@ def deciding_code() -> str:
     materialized again. That reads no pixel: the code that measures has a digest of its own.
     """
     return _digest(
-        lambda path: path.parts[0] == "vocabularies" or path.parts[:2] in _DECIDING or path.name in _JOINING
+        lambda path: (path.parts[0] == "vocabularies" and path.name not in _DECIDING_NOTHING)
+        or path.parts[:2] in _DECIDING
+        or path.name in _JOINING
     )
 
 

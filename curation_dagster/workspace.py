@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -142,3 +143,12 @@ class Workspace:
             {"archive": key.archive, "version": key.version, "stage": stage},
             {"run_id": run_id},
         )
+
+
+def own_files(workspace: Workspace) -> dict[str, Path]:
+    """Return the declared files of the installation itself, by name: added descriptors, and criteria given by path."""
+    folders = {f"archives/{p.name}": p for d in workspace.settings.archives for p in sorted(d.glob("*.yaml"))}
+    criteria = Path(workspace.settings.criteria)
+    if criteria.suffix in (".yaml", ".yml") and criteria.is_file():
+        folders[f"criteria/{criteria.name}"] = criteria
+    return folders

@@ -60,4 +60,5 @@ def open_installation(home: Path, monkeypatch: pytest.MonkeyPatch) -> Installati
     folder = prepare_instance(home)
     monkeypatch.setenv("CURATION_HOME", str(home))
     monkeypatch.setenv("DAGSTER_HOME", str(folder))
+    monkeypatch.setenv("CURATION_OFFLINE", "1")
     return Installation(home, dg.DagsterInstance.from_config(str(folder)))

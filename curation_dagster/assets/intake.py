@@ -5,7 +5,7 @@ says of it, refuses hostile containers and writes one row per file. ``records`` 
 text, joins them to the files, and writes one row per image; what finds no partner is a row too. Both are per
 archive version because a version is what a publisher releases, what is approved, and what is refused.
 
-Known limit: deliveries are picked up from the landing folder, where a person or a tool has put them.
+A delivery in the landing folder goes before the method of retrieval that the descriptor declares.
 """
 
 import dagster as dg
@@ -16,6 +16,7 @@ from curation_dagster.core.report.assessment import assessment_markdown
 from curation_dagster.core.retrieval.containers import load_limits, open_bytes
 from curation_dagster.core.retrieval.staging import stage
 from curation_dagster.resources import Curation
+from curation_dagster.retrieving import bring, expect_same_bytes
 from curation_dagster.schemas import FILES
 from curation_dagster.stage import StageReport, finish_with_criteria
 
@@ -29,15 +30,19 @@ def staged(context: dg.AssetExecutionContext, curation: Curation) -> dg.Material
     """
     workspace, key = curation.open(), key_of(context)
     archive = workspace.resolve(str(key))
+    is_new = not (workspace.settings.staging / str(key)).exists()
+    brought = bring(workspace, archive, context.log.info, context.run.run_id)
     files = FILES.conform(
         stage(
-            archive,
-            workspace.settings.landing,
+            brought.archive,
+            brought.landing,
             workspace.settings.staging,
             progress=lambda done, total, what: context.log.info(f"staged: {done} of {total} {what}"),
             limits=load_limits(),
         )
     )
+    expect_same_bytes(workspace, archive, files, is_new)
+    brought.clear()
     part = {"archive": key.archive, "version": key.version}
     version = workspace.lake.replace("files", files, part, {"run_id": context.run.run_id})
     report = StageReport(files.num_rows, files.num_rows, 0, 0, FILES.fingerprint(files), {}, version)

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from curation_dagster.assets.common import archive_asset, key_of, markdown_table, shown
+from curation_dagster.comparing import compare_versions, version_report
 from curation_dagster.core.review.sampling import queue_of
 from curation_dagster.resources import Curation
 from curation_dagster.schemas import REVIEW_QUEUE
@@ -35,6 +36,7 @@ def review_queue(context: dg.AssetExecutionContext, curation: Curation) -> dg.Ma
         context.run.run_id,
     )  # fmt: skip
     page = record_deidentification(workspace, key, context.run.run_id)
+    changes = compare_versions(workspace, key, context.run.run_id)
     counts = queue.group_by(["criterion", "purpose"]).aggregate([([], "count_all")]).to_pylist()
     rows = sorted((c["criterion"], c["purpose"], c["count_all"]) for c in counts)
     return shown(
@@ -44,5 +46,6 @@ def review_queue(context: dg.AssetExecutionContext, curation: Curation) -> dg.Ma
         {
             "queues": markdown_table(rows, ["criterion", "purpose", "images"]),
             "deidentification_record": dg.MetadataValue.path(str(page)),
+            "against_the_version_before": dg.MetadataValue.md(version_report(changes)),
         },
     )

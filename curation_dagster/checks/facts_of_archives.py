@@ -7,6 +7,7 @@ import zipfile
 from collections import Counter
 
 from curation_dagster.checks.catalogue import Outcome, fact, nothing_found
+from curation_dagster.comparing import previous_of
 from curation_dagster.core.imaging.measure import measured_by
 from curation_dagster.core.registry.keys import ArchiveVersionKey
 from curation_dagster.schemas import TABLES
@@ -59,6 +60,35 @@ def no_file_contradicts_its_published_checksum(
         f"{states['verified']} verified, {states['unpublished']} without a published checksum",
         **states,
     )
+
+
+@fact("staged")
+def everything_that_is_said_to_be_fetched_is_there(
+    workspace: Workspace, key: ArchiveVersionKey, _: str
+) -> Outcome:
+    """Each file of `retrievals` is in the inventory with its bytes, and each listed address has one fate that holds."""
+    files = workspace.part("files", key, ["path", "sha256"], container=None)
+    fetched = workspace.part("retrievals", key, ["path", "sha256"])
+    fates = workspace.part("url_fates", key, ["row", "fate", "path", "sha256"])
+    with workspace.lake.sql(files=files, fetched=fetched, fates=fates) as sql:
+        lost = sql.execute(
+            "SELECT count(*) FROM fetched WHERE NOT EXISTS (SELECT 1 FROM files f WHERE "
+            "(f.path = fetched.path OR f.path LIKE '%/' || fetched.path) AND f.sha256 = coalesce(fetched.sha256, f.sha256))"
+        ).fetchall()[0][0]
+        empty = sql.execute(
+            "SELECT count(*) FROM fates WHERE fate IN ('fetched', 'moved') AND NOT EXISTS "
+            "(SELECT 1 FROM files f WHERE f.path = fates.path AND f.sha256 = fates.sha256)"
+        ).fetchall()[0][0]
+        gaps = sql.execute("SELECT coalesce(max(row), 0) - count(DISTINCT row) FROM fates").fetchall()[0][0]
+        twice = sql.execute("SELECT count(*) - count(DISTINCT row) FROM fates").fetchall()[0][0]
+    told = (
+        (lost, "files are said to be fetched and are not there"),
+        (empty, "addresses are said to be fetched and nothing is there"),
+        (gaps, "lines of the list have no fate"),
+        (twice, "lines of the list have several"),
+    )
+    problems = [f"{n} {text}" for n, text in told if n]
+    return nothing_found(problems, f"{fetched.num_rows} files fetched, {fates.num_rows} addresses")
 
 
 @fact("records")
@@ -257,6 +287,26 @@ def every_image_that_waits_for_a_person_is_in_the_queue(
                     f"the sample for {criterion} holds {drawn} images; {needed} of {n} are asked for"
                 )
     return nothing_found(problems, f"{queue.num_rows} entries")
+
+
+@fact("review_queue")
+def a_new_version_is_compared_with_the_one_before(
+    workspace: Workspace, key: ArchiveVersionKey, _: str
+) -> Outcome:
+    """What approvers are shown of a version is of its current files, and its counts add up to all of its images."""
+    rows = workspace.part("version_changes", key).to_pylist()
+    before = previous_of(workspace, key)
+    if before is None and not rows:
+        return Outcome(True, "the first version of its archive")
+    images = workspace.part("harmonized", key, ["image_id"]).num_rows
+    problems = [] if rows else [f"nothing was compared with {before}"]
+    if any(r["fingerprint"] != workspace.stage(key, "staged")["fingerprint"] for r in rows):
+        problems.append("the comparison is of other files than are staged")
+    for subject in ("diagnosis", "sex", "age_band", "fitzpatrick", "verdict"):
+        counted = sum(r["after"] for r in rows if r["subject"] == subject)
+        if rows and counted != images:
+            problems.append(f"{subject}: {counted} images are counted of {images}")
+    return nothing_found(problems, f"{images} images compared", images=images)
 
 
 @fact("staged", *_PER_IMAGE, "review_queue")

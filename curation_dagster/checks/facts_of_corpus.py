@@ -8,11 +8,12 @@ from pathlib import Path
 from curation_dagster.checks.catalogue import Outcome, fact, nothing_found
 from curation_dagster.checks.facts_of_archives import one_representative
 from curation_dagster.compute import map_files
+from curation_dagster.core import versions
 from curation_dagster.core.imaging.rescan import rescan_file
 from curation_dagster.core.registry.keys import ArchiveVersionKey
 from curation_dagster.gate import admission_of, archive_versions, ledger_problems, versions_in_view
 from curation_dagster.schemas import TABLES
-from curation_dagster.workspace import Workspace
+from curation_dagster.workspace import Workspace, own_files
 
 _GLOBAL = ("duplicates", "decisions", "corpus")
 
@@ -95,6 +96,26 @@ def no_rule_is_overturned_without_a_person(workspace: Workspace, _: ArchiveVersi
         ).fetchall()[0][0]
     return nothing_found(
         [f"{wrong} outcomes were changed by nobody"] if wrong else [], "every change has a name"
+    )
+
+
+@fact("decisions")
+def every_declared_file_is_of_a_recorded_version(
+    workspace: Workspace, _: ArchiveVersionKey, __: str
+) -> Outcome:
+    """No criteria, vocabulary or descriptor has changed without a higher version and a reason on record.
+
+    Files of the package must all be on record; those of an installation are held against its own `versions.yaml`.
+    """
+    files, own = versions.declared_files(), own_files(workspace)
+    problems = versions.problems(files, versions.read_lock())
+    lock = versions.read_lock(workspace.settings.versions)
+    problems += versions.problems(own, lock, complete=False)
+    open_ = sorted(set(own) - set(lock))
+    return nothing_found(
+        problems,
+        f"{len(files)} files of the package, {len(own)} of the installation, {len(open_)} of these not on record",
+        not_on_record=", ".join(open_),
     )
 
 

@@ -186,7 +186,7 @@ def file_of(photo: Photo) -> bytes:
     return encodings.jpeg(picture(photo))
 
 
-def write(folder: Path, images: int = 60, seed: int = 20250101) -> Delivery:
+def write(folder: Path, images: int = 60, seed: int = 20250101, kaggle: bool = False) -> Delivery:
     """Write the delivery into ``folder``.
 
     Parameters
@@ -197,6 +197,8 @@ def write(folder: Path, images: int = 60, seed: int = 20250101) -> Delivery:
         Photographs with a record. One more record has no file, and one more file has no record.
     seed
         The same seed gives the same bytes.
+    kaggle
+        True for the copy on Kaggle: two folders instead of zips, and a table of seven columns with an extension.
     """
     photos = plan(images, seed)
     half = (len(photos) + 1) // 2
@@ -227,10 +229,26 @@ def write(folder: Path, images: int = 60, seed: int = 20250101) -> Delivery:
             where = _path(1 if number < half else 2, row["image_id"])
             planted.append(Planted(ARCHIVE, where, row["image_id"], defect, (state,)))
 
-    write_zip(folder / "HAM10000_images_part1.zip", drawn[:half])
-    write_zip(folder / "HAM10000_images_part2.zip", drawn[half:])
+    parts = {1: drawn[:half], 2: drawn[half:]}
+    if kaggle:
+        for part, members in parts.items():
+            write_files(folder / f"HAM10000_images_part_{part}", members)
+        columns = COLUMNS[:-1]
+        table = csv_bytes(columns, [{c: row[c] for c in columns} for row in rows])
+        write_files(folder, [("HAM10000_metadata.csv", table)])
+        planted = [_on_kaggle(item) for item in planted]
+        return Delivery(ARCHIVE, folder, len(drawn), len(rows), tuple(planted))
+    for part, members in parts.items():
+        write_zip(folder / f"HAM10000_images_part{part}.zip", members)
     write_files(folder, [("HAM10000_metadata", csv_bytes(COLUMNS, rows))])
     return Delivery(ARCHIVE, folder, len(drawn), len(rows), tuple(planted))
+
+
+def _on_kaggle(item: Planted) -> Planted:
+    path = item.path
+    for part in (1, 2):
+        path = path and path.replace(f"HAM10000_images_part{part}.zip!/", f"HAM10000_images_part_{part}/")
+    return replace(item, path=path)
 
 
 def _path(part: int, image_id: str) -> str:

@@ -8,13 +8,14 @@ confocal microscopy beside dermoscopy; and pictures of HAM10000 that come again,
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from curation_dagster.samples import defects, encodings, ham10000, skin
+from curation_dagster.samples import defects, encodings, ham10000, isic_api, skin
 from curation_dagster.samples.delivery import (
     Delivery,
     Planted,
@@ -25,6 +26,7 @@ from curation_dagster.samples.delivery import (
     picture_seed,
     quotas,
     slots,
+    write_files,
     write_zip,
 )
 from curation_dagster.samples.skin import Picture
@@ -174,6 +176,7 @@ def write(
     seed: int = 20250101,
     generation: Generation = "2025",
     ham_images: int | None = None,
+    pages: bool = False,
 ) -> Delivery:
     """Write the delivery into ``folder``.
 
@@ -190,6 +193,8 @@ def write(
     ham_images
         Size of the HAM10000 delivery (of the same seed) that pictures are shared with; ``images`` by default,
         0 for none.
+    pages
+        True for what the archive's interface (API, version 2) gives: plain files, and pages of JSON for the table.
     """
     rng = generator(seed, ARCHIVE)
     shared = _shared(images if ham_images is None else ham_images, images, seed)
@@ -233,6 +238,10 @@ def write(
         planted.append(Planted(ARCHIVE, None, lost, "record_without_file", ("join:record_without_file",)))
 
     columns = _columns(rows, generation)
+    if pages:
+        write_files(folder, [*draw_all(shots), *isic_api.pages(rows, columns)])
+        planted = [replace(p, path=p.path and p.path.removeprefix(f"{CONTAINER}!/")) for p in planted]
+        return Delivery(ARCHIVE, folder, len(shots), len(rows), tuple(planted))
     table = csv_bytes(
         columns, [{k: v for k, v in row.items() if k in columns} for row in rows], newline="\r\n"
     )

@@ -29,6 +29,14 @@ from curation_dagster.schemas.harmonization import (
 from curation_dagster.schemas.intake import FILES, RECORDS
 from curation_dagster.schemas.people import APPROVALS, REVIEW_QUEUE, REVIEWS
 from curation_dagster.schemas.quality import MEASUREMENTS, QUALITY
+from curation_dagster.schemas.sources import (
+    CRITERIA_CHANGES,
+    RETRIEVALS,
+    SOURCE_PROBES,
+    STAGING_EMPTIED,
+    URL_FATES,
+    VERSION_CHANGES,
+)
 from curation_dagster.schemas.table import ID, TEXT, TEXTS, TIME, Column, Table, TableError
 from curation_dagster.schemas.vocabulary import (
     CONFIRMATIONS,
@@ -50,6 +58,7 @@ TABLES: dict[str, Table] = {
         VERDICTS_TABLE, DECISIONS, CORPUS, PUBLISHED, ADMISSIONS, STAGES_TABLE, CHECK_RESULTS,
         REVIEW_QUEUE, REVIEWS, APPROVALS, DEIDENTIFICATION_RECORD,
         LABEL_WORKLIST, MISSINGNESS,
+        RETRIEVALS, URL_FATES, SOURCE_PROBES, VERSION_CHANGES, CRITERIA_CHANGES, STAGING_EMPTIED,
     )
 }  # fmt: skip
 
@@ -60,6 +69,7 @@ __all__ = [
     "CHECK_RESULTS",
     "CONFIRMATIONS",
     "CORPUS",
+    "CRITERIA_CHANGES",
     "DECISION",
     "DECISIONS",
     "DECODE_STATES",
@@ -84,22 +94,27 @@ __all__ = [
     "QUALITY",
     "RECORDS",
     "RELATIONS",
+    "RETRIEVALS",
     "REVIEWS",
     "REVIEW_QUEUE",
     "RUN",
     "SHA256",
+    "SOURCE_PROBES",
     "STAGES",
     "STAGES_TABLE",
+    "STAGING_EMPTIED",
     "TABLES",
     "TEXT",
     "TEXTS",
     "TIME",
     "UNIFIED",
     "UNIFIED_COLUMNS",
+    "URL_FATES",
     "VERDICT",
     "VERDICTS",
     "VERDICTS_TABLE",
     "VERSION",
+    "VERSION_CHANGES",
     "Column",
     "Table",
     "TableError",

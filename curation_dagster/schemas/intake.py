@@ -68,6 +68,13 @@ RECORDS = Table(
         column("path", TEXT, "Path in `files`; null for a record without a file."),
         SHA256,
         column("join_state", TEXT, "How record and file met.", nullable=False, isin=JOIN_STATES),
+        column(
+            "derivation",
+            TEXT,
+            "`original`, or what the publisher made of another image of the archive, such as `crop`.",
+            clause="E.9 Duplicates",
+        ),
+        column("parent_image_id", ID, "The image that a derived one was made from; null if it is not here."),
         column("record_table", TEXT, "Metadata file of the row; null for a file without a record."),
         column(
             "record_row",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import pytest
 
 from curation_dagster.checks.catalogue import CATALOGUE, Check, blocking_checks
 from curation_dagster.checks.wiring import criterion_outcome
+from curation_dagster.core import versions
 from curation_dagster.core.registry.keys import ArchiveVersionKey, parse_key
 from curation_dagster.schemas import OVER_ALL, PER_ARCHIVE, STAGES, TABLES
-from curation_dagster.workspace import EVERYTHING, Workspace
+from curation_dagster.workspace import EVERYTHING, Workspace, own_files
 from curation_dagster_tests.installation import Installation
 
 blocking_checks(STAGES)
@@ -138,9 +140,33 @@ def withdraw(workspace: Workspace) -> None:
         )
 
 
+def address_said_to_be_fetched(workspace: Workspace) -> None:
+    row = {
+        "archive": KEY.archive, "version": KEY.version, "row": 1, "text": "https://a.org/a.jpg", "fate": "fetched",
+        "path": "images/00001.jpg", "sha256": "0" * 64, "run_id": "test",
+    }  # fmt: skip
+    workspace.lake.append("url_fates", TABLES["url_fates"].conform([row]))
+
+
+def counts_that_do_not_add_up(workspace: Workspace) -> None:
+    row = {
+        "archive": KEY.archive, "version": KEY.version, "compared_with": "0", "subject": "sex", "value": "female",
+        "before": 1, "after": 1, "fingerprint": workspace.stage(KEY, "staged")["fingerprint"], "run_id": "test",
+    }  # fmt: skip
+    workspace.lake.append("version_changes", TABLES["version_changes"].conform([row]))
+
+
+def descriptor_changed_in_silence(workspace: Workspace) -> None:
+    files, path = own_files(workspace), workspace.settings.versions
+    versions.record(files, path, "author", "as delivered", date(2026, 1, 1))
+    changed = next(iter(files.values()))
+    changed.write_text(changed.read_text(encoding="utf-8") + "# nobody said why\n", encoding="utf-8")
+
+
 PER_IMAGE = ("records", "quality", "deidentified", "harmonized", "duplicates_within")
 BREAKS: dict[str, Callable[[Workspace], None]] = {
     "staged-every_file_of_the_delivery_is_in_the_inventory": drop_staged_file,
+    "staged-everything_that_is_said_to_be_fetched_is_there": address_said_to_be_fetched,
     "staged-no_file_contradicts_its_published_checksum": edit("files", with_value("checksum_state", "mismatch")),
     "staged-the_table_matches_its_declaration": edit("files", with_value("role", "picture")),
     "records-every_image_file_and_every_record_is_in_exactly_one_row": edit("records", without_first),
@@ -148,6 +174,8 @@ BREAKS: dict[str, Callable[[Workspace], None]] = {
     "duplicates_within-every_group_has_one_representative": edit("duplicates_within", with_value("is_representative", False, ("is_representative", True))),
     "harmonized-every_null_of_the_unified_schema_has_a_reason": edit("harmonized", lambda rows: with_value("missing", "{}", ("fitzpatrick", None))(rows)),
     "review_queue-every_image_that_waits_for_a_person_is_in_the_queue": edit("review_queue", lambda rows: rows.slice(0, 0)),
+    "review_queue-a_new_version_is_compared_with_the_one_before": counts_that_do_not_add_up,
+    "decisions-every_declared_file_is_of_a_recorded_version": descriptor_changed_in_silence,
     "review_queue-the_table_matches_its_declaration": edit("review_queue", with_first_twice),
     "duplicates-every_image_in_view_is_in_exactly_one_group_or_single": edit("duplicates", without_first),
     "duplicates-every_group_over_all_archives_has_one_representative": edit("duplicates", with_value("representative_id", "nobody", ("relation", "representative"))),

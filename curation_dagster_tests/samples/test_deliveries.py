@@ -313,7 +313,7 @@ def test_a_version_is_never_written_over(tmp_path):
 
 
 def test_what_has_no_writer_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="no samples are made for bcn20000"):
-        write_samples(tmp_path, ("bcn20000",))
+    with pytest.raises(ValueError, match="no samples are made for nowhere"):
+        write_samples(tmp_path, ("nowhere",))
     with pytest.raises(ValueError, match="expected at least 1"):
         write_samples(tmp_path, images=0)

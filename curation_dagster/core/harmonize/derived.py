@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from curation_dagster.core.harmonize.fields import Field
+from curation_dagster.core.records.derived import ORIGINAL
 from curation_dagster.core.registry.models import Descriptor
 
 
@@ -31,6 +32,8 @@ def derivation_columns(
     fields : dict of str to Field
         With ``parent`` and ``derivation``.
     """
+    if descriptor.layout.derivations and descriptor.columns.parent is None:
+        return _by_name(records)
     n = records.num_rows
     parent, kind = fields["parent"], fields["derivation"]
     reasons = {"parent_image_id": parent.reasons.copy(), "derivation": kind.reasons.copy()}
@@ -56,6 +59,21 @@ def derivation_columns(
         reasons["parent_image_id"][row] = reasons["derivation"][row] = reason
         kinds[row] = None
     return {"parent_image_id": parents, "derivation": kinds}, reasons
+
+
+def _by_name(records: pa.Table) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return what the rules of the layout have found out from the names of the files."""
+    parents = np.array(records["parent_image_id"].to_pylist(), dtype=object)
+    kinds = np.array(records["derivation"].to_pylist(), dtype=object)
+    originals = kinds == ORIGINAL
+    kinds[originals] = None
+    reasons = np.full(records.num_rows, "no_such_parent", dtype=object)
+    reasons[originals] = "not_derived"
+    kinds[[p is None for p in parents]] = None
+    return (
+        {"parent_image_id": parents, "derivation": kinds},
+        {"parent_image_id": reasons, "derivation": reasons.copy()},
+    )
 
 
 def _in_circle(image: str, above: dict[str, str | None]) -> bool:

@@ -137,14 +137,20 @@ def convert(field: str, mapping: FieldMapping, cells: Sequence[str]) -> Converte
     ``all``
         All values. They must agree, except that truth values must all be true, that sites are taken as the region
         that holds them, and that a diagnosis may have several labels.
+    ``one_hot``
+        The name of the one column that is marked.
     """
+    if mapping.combine == "one_hot":
+        return _one_hot(field, mapping, cells)
     listed = {folded(m) for m in mapping.missing}
     groups: list[list[str]] = []
     stated: list[str] = []
-    for cell in cells:
+    marks = _marks(mapping)
+    for column, cell in zip(mapping.source, cells, strict=True):
         pieces = [p.strip() for p in (cell.split(mapping.separator) if mapping.separator else [cell])]
         stated += [p for p in pieces if p and folded(p) in listed]
-        groups.append([p for p in pieces if p and folded(p) not in listed])
+        stood = [p for p in pieces if p and folded(p) not in listed]
+        groups.append([marks.get((folded(column), folded(p)), p) for p in stood])
     if mapping.combine == "first":
         chosen = next((g for g in groups if g), [])
     elif mapping.combine == "join":
@@ -157,8 +163,38 @@ def convert(field: str, mapping: FieldMapping, cells: Sequence[str]) -> Converte
     return _reduced(field, mapping, parsed, "; ".join(dict.fromkeys(chosen)))
 
 
+def _marks(mapping: FieldMapping) -> dict[tuple[str, str], str]:
+    """Return what ``values`` says of a cell in one column only: (column, cell), folded, to the key that says it."""
+    keys = (k for k in mapping.values if "=" in k)
+    parts = ((k, *k.partition("=")[::2]) for k in keys)
+    columns = {folded(c) for c in mapping.source}
+    return {(folded(c), folded(cell)): k for k, c, cell in parts if folded(c) in columns}
+
+
+def _one_hot(field: str, mapping: FieldMapping, cells: Sequence[str]) -> Converted:
+    """Convert marks, one for each column: ``0.0`` or ``1.0``, in any spelling of the two numbers."""
+    stated = {n: c.strip() for n, c in zip(mapping.source, cells, strict=True) if c.strip()}
+    if not stated:
+        return Converted(None, "blank", None)
+    marks = {name: parsing.parse_number(text).value for name, text in stated.items()}
+    marked = [name for name, mark in marks.items() if mark == 1]
+    sound = all(mark in (0, 1) for mark in marks.values()) and len(marks) == len(cells)
+    if not sound or len(marked) > 1 or (not marked and mapping.all_zero is None):
+        wrong = [f"{n}={t}" for n, t in stated.items() if marks[n] != 0]
+        return Converted(None, "not_one_hot", "; ".join(wrong) or "no column is marked")
+    chosen = marked[0] if marked else str(mapping.all_zero)
+    if folded(chosen) in {folded(m) for m in mapping.missing}:
+        return Converted(None, "stated_unknown", chosen)
+    return _reduced(field, mapping, [_checked(field, _translated(field, mapping, chosen))], chosen)
+
+
 def _translated(field: str, mapping: FieldMapping, piece: str) -> Parsed:
     """Translate one piece by ``values``; without them, by the shared spellings of the field."""
+    if mapping.parse == "weighted_label" and mapping.min_share is not None:
+        parsed = parsing.parse_weighted_label(piece, mapping.min_share)
+        if parsed.value is None or not mapping.values:
+            return parsed
+        piece = parsed.value
     if mapping.values:
         by_spelling = {folded(k): v for k, v in mapping.values.items()}
         if folded(piece) not in by_spelling:
@@ -259,6 +295,8 @@ def _reduced(field: str, mapping: FieldMapping, parsed: Sequence[Parsed], text: 
     values = list(dict.fromkeys(p.value for p in parsed if p.value is not None))
     if not values:
         return Converted(None, parsed[0].reason, text)
+    if field == "diagnosis" and mapping.parse == "weighted_label":
+        return Converted(tuple(values), None, "; ".join(values))
     if field == "diagnosis":
         # where the descriptor translates, the cell may be a flag that means nothing without its column
         return Converted(tuple(values), None, "; ".join(values) if mapping.values else text)

@@ -6,11 +6,13 @@ reason why there is none; it never guesses.
 
 from __future__ import annotations
 
+import ast
 import re
 from dataclasses import dataclass
 from typing import Any
 
 from curation_dagster.core.harmonize.vocabulary import spelled, spellings
+from curation_dagster.core.retrieval.limits import TableLimits
 from curation_dagster.schemas import HARMONIZED
 
 
@@ -145,6 +147,42 @@ def parse_year(text: str) -> Parsed:
     if not (bounds.ge or 0) <= year <= (bounds.le or year):
         return Parsed(reason="out_of_range")
     return Parsed(year)
+
+
+def parse_weighted_label(text: str, min_share: float) -> Parsed:
+    """Parse a Python literal of labels to weights: the heaviest label, if it has ``min_share`` of all weights.
+
+    Below that share the cell is *ambiguous*: a differential diagnosis is not a diagnosis. An empty literal is *blank*.
+    The literal is never run, and neither a longer nor a deeper one than such cells have is looked at.
+
+    Examples
+    --------
+    >>> parse_weighted_label("{'Eczema': 0.75, 'Tinea': 0.25}", 0.6).value
+    'Eczema'
+    >>> parse_weighted_label("{'Eczema': 0.5, 'Tinea': 0.5}", 0.6).reason
+    'ambiguous'
+    """
+    if len(text) > TableLimits.load().max_literal_characters:
+        return Parsed(reason="unparsable")
+    try:
+        weights = ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return Parsed(reason="unparsable")
+    if not isinstance(weights, dict):
+        return Parsed(reason="unparsable")
+    if not weights:
+        return Parsed(reason="blank")
+    for label, weight in weights.items():
+        is_number = isinstance(weight, int | float) and not isinstance(weight, bool)
+        if not isinstance(label, str) or not label.strip() or not is_number:
+            return Parsed(reason="unparsable")
+        if not 0 <= weight < float("inf"):
+            return Parsed(reason="out_of_range")
+    total = sum(weights.values())
+    label = max(weights, key=lambda name: weights[name])
+    if total <= 0 or weights[label] / total < min_share:
+        return Parsed(reason="ambiguous")
+    return Parsed(label.strip())
 
 
 def parse_age_years(text: str, clamp_at: float | None = None) -> Parsed:

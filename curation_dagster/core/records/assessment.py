@@ -37,7 +37,9 @@ _REASONS = {
     "unmapped_value": "values are in no value map",
     "unparsable": "values can't be read",
     "out_of_range": "values lie outside the range of the field",
+    "ambiguous": "values weigh several labels, and none has the declared share",
     "several_values": "records state several values that differ",
+    "not_one_hot": "records don't mark exactly one of their label columns",
 }
 
 
@@ -90,7 +92,7 @@ def assess(
             f"{name}: {n} {_REASONS[reason]}."
             for name, found in reasons.items()
             for reason, n in found.items()
-            if reason in _REASONS and name != "diagnosis"
+            if reason in _REASONS and (name != "diagnosis" or reason == "not_one_hot")
         ),
         *_blank_together(data.filter(pa.array(has_record))),
     ]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,10 @@ import pyarrow as pa
 
 from curation_dagster.core.harmonize.fields import modality_of
 from curation_dagster.core.records.assessment import assess
+from curation_dagster.core.records.derived import ORIGINAL, Derived, parent_rows, split
 from curation_dagster.core.records.identity import image_ids
+from curation_dagster.core.records.impostors import check_count
+from curation_dagster.core.records.matching import matched_by_prefix
 from curation_dagster.core.records.sources import (
     ReadFile,
     Source,
@@ -31,6 +34,7 @@ from curation_dagster.core.records.sources import (
     differing,
     read_sources,
 )
+from curation_dagster.core.records.tables import MetadataError
 from curation_dagster.core.registry.loading import ArchiveVersion
 from curation_dagster.core.registry.models import Layout
 from curation_dagster.core.registry.paths import source_groups
@@ -75,6 +79,8 @@ class _Rows:
     files: list[_File | None] = field(default_factory=list)
     states: list[str] = field(default_factory=list)
     details: list[str | None] = field(default_factory=list)
+    # position of a row that was made from another image, to what was done and the position of that image's row
+    derived: dict[int, tuple[str, int | None]] = field(default_factory=dict)
 
     def add(
         self, source_id: str, record: int | None, file: _File | None, state: str, *details: str | None
@@ -84,6 +90,12 @@ class _Rows:
         self.files.append(file)
         self.states.append(state)
         self.details.append("; ".join(d for d in details if d) or None)
+
+    def note(self, said: Mapping[str, str]) -> None:
+        """Add to the details of rows with a file what is said of their source ids."""
+        for position, (id, file) in enumerate(zip(self.source_ids, self.files, strict=True)):
+            if file is not None and id in said:
+                self.details[position] = "; ".join(d for d in (self.details[position], said[id]) if d)
 
 
 def build_records(archive_version: ArchiveVersion, files: pa.Table, read: ReadFile) -> RecordsResult:
@@ -106,19 +118,21 @@ def build_records(archive_version: ArchiveVersion, files: pa.Table, read: ReadFi
     Raises
     ------
     MetadataError
-        If a metadata table is absent, can't be read, or is not the table that the descriptor describes.
+        If a metadata table is absent, can't be read, or is not the table that the descriptor describes; or if the
+        number of records is not what the publisher states, where the version asks for that.
     """
     descriptor = archive_version.descriptor
     listed = files.to_pylist()
-    images = _images(descriptor.layout, listed)
+    images, made_from = split(_images(descriptor.layout, listed), descriptor.layout)
     sources, notes = read_sources(descriptor.layout, listed, read)
     rows = _Rows()
     lookups: list[Source] = []
     first: Source | None = None
     # without the optional table that the others are joined to, there is nothing to join
-    keyed = [i for i, source in enumerate(sources) if source.spec.key is not None]
+    keyed = [i for i, source in enumerate(sources) if source.spec.image_key is not None]
     if keyed:
         first, lookups = absorb(sources[keyed[0]], sources[keyed[0] + 1 :])
+        check_count(archive_version, len(set(zip(first.files, first.rows, strict=True))))
     notes += [
         f"The table {s.spec.name} has nothing to be joined to."
         for s in sources[: keyed[0] if keyed else None]
@@ -126,10 +140,15 @@ def build_records(archive_version: ArchiveVersion, files: pa.Table, read: ReadFi
     if first is None:
         _files_only(rows, images, bool(descriptor.layout.metadata))
     elif first.spec.key_group == "id":
+        how: dict[str, str] = {}
+        if first.spec.key_match == "prefix":
+            first, how = matched_by_prefix(first, (f.source_id for f in images))
         _by_image(rows, images, first)
+        rows.note(how)
     else:
         _by_group(rows, images, first)
-    data = _record_columns(rows, first)
+    _add_derived(rows, made_from)
+    data = _with_path_columns(_record_columns(rows, first), rows, descriptor.layout)
     for lookup in lookups:
         data, found, contradicted = add_columns(
             data, lookup, _join_keys(rows, data, lookup, descriptor.layout)
@@ -278,7 +297,7 @@ def _add_further_records(
 def _add_refused(rows: _Rows, source: Source) -> None:
     """Add the records that can't belong to a file: without a key, or malformed."""
     for i, key in enumerate(source.keys):
-        column = source.spec.key
+        column = source.spec.image_key
         if i in source.problems:
             rows.add(key or source.place(i), i, None, "record_without_file",
                      f"{source.place(i)} {source.problems[i]}: its values can't be trusted")  # fmt: skip
@@ -295,6 +314,34 @@ def _record_columns(rows: _Rows, source: Source | None) -> pa.Table:
         # a table without columns has no rows either
         return pa.table({"": pa.nulls(len(rows.records), pa.string())})
     return source.data.take(pa.array(rows.records, pa.int64()))
+
+
+def _with_path_columns(data: pa.Table, rows: _Rows, layout: Layout) -> pa.Table:
+    """Add what the paths of the files say, where the descriptor takes it for a part of the record."""
+    for name in layout.path_columns:
+        values = [None if f is None else f.groups.get(name, "") for f in rows.files]
+        if name in data.column_names:
+            raise MetadataError(
+                f"path_columns: a table has a column {name!r} as well. No records were written. Give the group of "
+                "source_id another name."
+            )
+        data = data.append_column(name, pa.array(values, pa.string()))
+    return data
+
+
+def _add_derived(rows: _Rows, made_from: Sequence[tuple[_File, Derived]]) -> None:
+    """Add the files that were made from others: each has the record of its parent, and no case of its own."""
+    parents = parent_rows(
+        [d.parent for _, d in made_from], rows.source_ids, [f is not None for f in rows.files]
+    )
+    for (file, what), parent in zip(made_from, parents, strict=True):
+        rows.derived[len(rows.records)] = (what.name, parent)
+        if parent is None:
+            detail = f"declared as {what.name} of {what.parent}, which is not in the delivery"
+            rows.add(file.source_id, None, file, "file_without_record", detail)
+        else:
+            detail = f"declared as {what.name} of {what.parent}; it has the record of that image"
+            rows.add(file.source_id, rows.records[parent], file, rows.states[parent], detail)
 
 
 def _join_keys(rows: _Rows, data: pa.Table, lookup: Source, layout: Layout) -> list[str]:
@@ -322,6 +369,10 @@ def _lookup_notes(rows: _Rows, lookup: Source, found: Any) -> list[str]:
     notes = []
     if lacking:
         notes.append(f"{lacking} of {described} records have no row in the table {spec.name}.")
+    if not spec.adds_records:
+        strangers = len({k for k in lookup.keys if k} - set(rows.source_ids))
+        if strangers:
+            notes.append(f"{strangers} ids of the table {spec.name} are in no other table.")
     malformed = len(lookup.problems)
     if malformed:
         notes.append(f"{malformed} rows of the table {spec.name} are malformed and were not joined.")
@@ -352,16 +403,20 @@ def _table(archive_version: ArchiveVersion, rows: _Rows, source: Source | None, 
     source_values = pa.array(_json(data, rows), pa.string())
     key = archive_version.key
     hashes = [f.sha256 if f else None for f in rows.files]
+    ids = image_ids(key.archive, list(zip(rows.source_ids, hashes, strict=True)))
+    parents = [rows.derived.get(i, (ORIGINAL, None)) for i in range(n)]
     has_record = source_values.is_valid().to_numpy(zero_copy_only=False)
     modality = modality_of(archive_version.descriptor, data, has_record)
     values: dict[str, Any] = {
-        "image_id": image_ids(key.archive, list(zip(rows.source_ids, hashes, strict=True))),
+        "image_id": ids,
         "archive": [key.archive] * n,
         "version": [key.version] * n,
         "source_id": rows.source_ids,
         "path": [f.path if f else None for f in rows.files],
         "sha256": hashes,
         "join_state": rows.states,
+        "derivation": [name for name, _ in parents],
+        "parent_image_id": [None if at is None else ids[at] for _, at in parents],
         "record_table": [source.files[r] if source and r is not None else None for r in rows.records],
         "record_row": [source.rows[r] if source and r is not None else None for r in rows.records],
         "modality": list(modality.values),

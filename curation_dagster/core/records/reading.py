@@ -1,4 +1,4 @@
-"""Publishers' tables: CSV and TSV in any of their dialects, and JSON, all cells as verbatim text."""
+"""Publishers' tables: CSV and TSV in any dialect, JSON, workbooks, drawn tables and lists; cells as verbatim text."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
 
+from curation_dagster.core.records.barred import barred_rows, is_barred
 from curation_dagster.core.records.decoding import after_lines, decode, find_delimiter
 from curation_dagster.core.records.tables import MetadataError, TextTable, column_names
+from curation_dagster.core.records.workbooks import is_workbook, sheet_rows
 from curation_dagster.core.registry.models import MetadataTable
 
 # exporters put a tab before a cell that a spreadsheet would run as a formula
@@ -46,19 +49,33 @@ def read_table(data: bytes, spec: MetadataTable, name: str) -> TextTable:
     MetadataError
         If the file is no text table, a quote is never closed, or the columns are not those of the descriptor.
     """
-    if spec.format == "xlsx":
-        raise MetadataError(
-            f"{name}: the descriptor says format xlsx, but workbooks are not read, because a cell's stored value, "
-            "its display and its type differ there. Nothing was read from it. Export the sheet as CSV in UTF-8 and "
-            "set `format: csv`."
-        )
+    if spec.format == "xlsx" or (spec.format == "auto" and is_workbook(data, name)):
+        return _with_header(sheet_rows(data, spec, name), spec, name)
     text, encoding = decode(data, name, spec.encoding)
     notes = [] if encoding in {"utf-8", "utf-8-sig"} else [f"{name} is in {encoding}, not UTF-8."]
     if not text.strip():
         raise MetadataError(f"{name}: expected a table with a header, got an empty file.")
+    if spec.format == "lines":
+        _check_lines(text, spec, name)
+        return _with_header(([line] for line in text.splitlines()), spec, name)
+    if spec.format == "bars" or (spec.format == "auto" and is_barred(text)):
+        header, rows, legend = barred_rows(text)
+        made = _with_header(chain([header], rows), spec, name)
+        also = [f"{name} has {legend} lines of text around the table; they are no records."] if legend else []
+        return TextTable(made.name, made.data, made.rows, made.problems, (*notes, *made.notes, *also))
     is_json = spec.format == "json" or (spec.format == "auto" and text.lstrip()[0] in "[{")
     table = _read_json(text, spec, name) if is_json else _read_delimited(text, spec, name)
     return TextTable(table.name, table.data, table.rows, table.problems, (*notes, *table.notes))
+
+
+def _check_lines(text: str, spec: MetadataTable, name: str) -> None:
+    lines = [line for line in text.splitlines() if line.strip()]
+    alike = sum(spec.line_pattern is None or re.search(spec.line_pattern, line) is not None for line in lines)
+    if 2 * alike <= len(lines):
+        raise MetadataError(
+            f"{name}: this is not the list {spec.name!r} of the descriptor: {alike} of {len(lines)} lines are like "
+            f"{spec.line_pattern}. Nothing was read from the file. It is another file under the same name."
+        )
 
 
 # -- CSV and its kin -------------------------------------------------------------------------------
@@ -69,7 +86,12 @@ def _read_delimited(text: str, spec: MetadataTable, name: str) -> TextTable:
         "\t" if spec.format == "tsv" else find_delimiter(text, spec.header_row, _known(spec))
     )
     rows = _csv_rows(after_lines(text, spec.header_row - 1), delimiter, name, spec.header_row)
-    header = next((row for row in rows if row), None)
+    return _with_header(rows, spec, name)
+
+
+def _with_header(rows: Iterator[list[str]], spec: MetadataTable, name: str) -> TextTable:
+    """Make a table of rows of which the first has the names of the columns, unless the descriptor gives them."""
+    header = list(spec.columns) if spec.columns else next((row for row in rows if row), None)
     if header is None:
         raise MetadataError(
             f"{name}: expected the column names in line {spec.header_row}, got the end of the file."
@@ -81,7 +103,12 @@ def _read_delimited(text: str, spec: MetadataTable, name: str) -> TextTable:
 
 def _known(spec: MetadataTable) -> set[str]:
     named = {spec.key, spec.join_on} - {None}
-    return {str(n) for n in named} | {*spec.required_columns, *(spec.optional_columns or ()), *spec.aliases}
+    return {str(n) for n in named} | {
+        *spec.image_columns,
+        *spec.required_columns,
+        *(spec.optional_columns or ()),
+        *spec.aliases,
+    }
 
 
 def _csv_rows(text: str, delimiter: str, name: str, header_row: int) -> Iterator[list[str]]:

@@ -17,9 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation_dagster.core.records.impostors import foreign_keys
 from curation_dagster.core.records.reading import read_table
 from curation_dagster.core.records.tables import MetadataError, TextTable
-from curation_dagster.core.registry.models import Layout, MetadataTable
+from curation_dagster.core.registry.models import IMAGE_COLUMN, IMAGE_ID_COLUMN, Layout, MetadataTable
 from curation_dagster.core.registry.paths import matches
 
 ReadFile = Callable[[dict[str, Any]], bytes]
@@ -96,14 +97,25 @@ def read_sources(
     tables = sorted((f for f in files if f["role"] == "metadata"), key=lambda f: f["path"])
     sources: list[Source] = []
     notes: list[str] = []
+    present_of = {
+        spec.name: [f for f in tables if matches(f["path"], spec.files)] for spec in layout.metadata
+    }
+    instead_of = _forms(layout, present_of)
     for spec in layout.metadata:
-        mine = [f for f in tables if matches(f["path"], spec.files)]
-        if not mine and spec.optional:
+        mine, head = present_of[spec.name], spec.alternative_to or spec.name
+        chosen = instead_of.get(head)
+        if mine and chosen is not None and chosen != spec.name:
+            notes.append(f"The metadata table {spec.name} is not read, because {chosen} says the same.")
+        elif not mine and (spec.alternative_to is not None or chosen is not None):
+            continue  # the delivery comes in the other form, or its head reports that none is there
+        elif not mine and spec.optional:
             notes.append(f"The optional metadata table {spec.name} is not in the delivery.")
         elif not mine:
             present = ", ".join(f["path"] for f in tables) or "none"
+            forms = [t for t in layout.metadata if head in (t.name, t.alternative_to)]
+            globs = " or ".join(g for t in forms for g in t.files)
             raise MetadataError(
-                f"metadata table {spec.name!r}: expected a file that matches {' or '.join(spec.files)}, got none of "
+                f"metadata table {spec.name!r}: expected a file that matches {globs}, got none of "
                 f"{len(files)} files (files of metadata: {present}). No records were written. Add the file to the "
                 "delivery, or say in the descriptor how it is called there."
             )
@@ -114,17 +126,86 @@ def read_sources(
     return sources, notes
 
 
+def _forms(layout: Layout, present_of: Mapping[str, Sequence[Any]]) -> dict[str, str]:
+    """Return for each table with alternatives the one of them that is read: the first one that is there."""
+    found: dict[str, str] = {}
+    heads = {t.alternative_to for t in layout.metadata} - {None}
+    for spec in layout.metadata:
+        head = spec.alternative_to or spec.name
+        if head in heads and present_of[spec.name]:
+            found.setdefault(head, spec.name)
+    return found
+
+
 def _stacked(spec: MetadataTable, parts: Sequence[TextTable], layout: Layout) -> Source:
     data = pa.concat_tables([p.data for p in parts], promote_options="default")
     problems: dict[int, str] = {}
     offset = 0
+    key = spec.image_key or spec.join_on or ""
     for part in parts:
-        problems |= {offset + position: text for position, text in part.problems.items()}
+        wrong = dict(part.problems)
+        if key in part.data.column_names:
+            own = tuple(comparable(t, layout, spec.key_strip) for t in part.data[key].to_pylist())
+            wrong |= foreign_keys(spec, own, part.problems, part.name)
+        problems |= {offset + position: text for position, text in wrong.items()}
         offset += part.data.num_rows
-    key = spec.key or spec.join_on or ""
-    keys = tuple(comparable(t, layout, spec.key_strip) for t in data[key].to_pylist())
     names = tuple(p.name for p in parts for _ in p.rows)
-    return Source(spec, data, names, tuple(r for p in parts for r in p.rows), keys, problems)
+    rows = tuple(r for p in parts for r in p.rows)
+    if spec.row_number is not None:
+        data = _with_column(data, spec.row_number, [str(r) for r in rows], spec)
+    source = Source(spec, data, names, rows, ("",) * len(rows), problems)
+    if spec.image_columns:
+        source = _one_row_per_image(source, layout)
+    keys = tuple(comparable(t, layout, spec.key_strip) for t in source.data[key].to_pylist())
+    problems = dict(source.problems)
+    if spec.image_columns:
+        # a row may name no image at all: that is no other table
+        named = [i for i, k in enumerate(keys) if k]
+        foreign = foreign_keys(spec, tuple(keys[i] for i in named), {}, parts[0].name)
+        problems |= {named[i]: text for i, text in foreign.items()}
+    return Source(spec, source.data, source.files, source.rows, keys, problems)
+
+
+def _with_column(data: pa.Table, name: str, values: Sequence[str | None], spec: MetadataTable) -> pa.Table:
+    if name in data.column_names:
+        raise MetadataError(
+            f"metadata table {spec.name!r}: the column {name!r} is to be added, but the file has one of that name. "
+            "Rename the file's column by an alias in the descriptor."
+        )
+    return data.append_column(name, pa.array(values, pa.string()))
+
+
+def _one_row_per_image(source: Source, layout: Layout) -> Source:
+    """Make one row for each image that a row names; a row that names none stays one row without a key.
+
+    Where a row names one image in two columns, the first of them in the descriptor's order holds.
+    """
+    spec = source.spec
+    cells = [source.data[c].to_pylist() for c in spec.image_columns]
+    positions: list[int] = []
+    ids: list[str] = []
+    columns: list[str] = []
+    for position, values in enumerate(zip(*cells, strict=True)):
+        found: dict[str, tuple[str, str]] = {}
+        for column, value in zip(spec.image_columns, values, strict=True):
+            id = comparable(value, layout, spec.key_strip)
+            if id:
+                found.setdefault(id, (value or "", column))
+        for value, column in found.values() or [("", "")]:
+            positions.append(position)
+            ids.append(value)
+            columns.append(column)
+    taken = source.data.take(pa.array(positions, pa.int64()))
+    taken = _with_column(taken, IMAGE_ID_COLUMN, ids, spec)
+    taken = _with_column(taken, IMAGE_COLUMN, columns, spec)
+    return Source(
+        spec,
+        taken,
+        tuple(source.files[p] for p in positions),
+        tuple(source.rows[p] for p in positions),
+        source.keys,
+        {new: source.problems[old] for new, old in enumerate(positions) if old in source.problems},
+    )
 
 
 def comparable(text: str | None, layout: Layout, strip: str | None = None) -> str:
@@ -150,10 +231,13 @@ def absorb(first: Source, later: Iterable[Source]) -> tuple[Source, list[Source]
     """
     lookups = []
     for source in later:
-        if first.spec.key_group != "id" or source.spec.key is None or source.spec.key_group != "id":
+        if first.spec.key_group != "id" or source.spec.image_key is None or source.spec.key_group != "id":
             lookups.append(source)
             continue
         known = set(first.keys)
+        if not source.spec.adds_records:
+            lookups.append(source)
+            continue
         own = [i for i, key in enumerate(source.keys) if key not in known or i in source.problems]
         lookups.append(
             source.take([i for i, key in enumerate(source.keys) if key in known and i not in source.problems])
@@ -213,7 +297,7 @@ def add_columns(
     for row, key in enumerate(keys):
         if key in disputed:
             contradicted[row] = disputed[key]
-    joined_by = lookup.spec.join_on or lookup.spec.key
+    joined_by = lookup.spec.join_on or lookup.spec.image_key
     for name in taken.column_names:
         if name == joined_by and name in data.column_names:
             continue
@@ -223,7 +307,7 @@ def add_columns(
         ours, theirs = data[name], taken[name]
         if pc.any(pc.not_equal(ours, theirs)).as_py():
             data = data.append_column(f"{lookup.spec.name}.{name}", theirs)
-            if lookup.spec.key_group == "id" and lookup.spec.key is not None:
+            if lookup.spec.key_group == "id" and lookup.spec.image_key is not None:
                 # a blank cell contradicts nothing
                 stated = pc.and_(pc.not_equal(ours, ""), pc.not_equal(theirs, ""))
                 differs = pc.fill_null(pc.and_(pc.not_equal(ours, theirs), stated), False)

@@ -87,8 +87,8 @@ def column_names(header: Sequence[str], spec: MetadataTable, name: str) -> tuple
 
 
 def _needed(spec: MetadataTable) -> list[str]:
-    keys = [c for c in (spec.key, spec.join_on) if c is not None]
-    return list(dict.fromkeys([*keys, *spec.required_columns]))
+    keys = [c for c in (spec.key, spec.join_on) if c is not None and c != spec.row_number]
+    return list(dict.fromkeys([*keys, *spec.image_columns, *spec.required_columns]))
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from curation_dagster.core.harmonize.severity import scales
 from curation_dagster.core.registry.licences import licences, unknown_licence
-from curation_dagster.core.registry.models import Descriptor
+from curation_dagster.core.registry.models import IMAGE_COLUMN, IMAGE_ID_COLUMN, Descriptor
 from curation_dagster.core.registry.problems import (
     Crumb,
     DescriptorError,
@@ -113,6 +113,9 @@ def _licence_ids(data: Mapping[str, Any]) -> _Found:
     default = terms.get("default")
     if isinstance(default, str) and default and default not in known:
         yield ("licence", "default"), unknown_licence(default, known)
+    for id in _mapping(terms, "images"):
+        if id not in known:
+            yield ("licence", "images", id), unknown_licence(id, known)
     for stated, id in _mapping(terms, "values").items():
         if isinstance(id, str) and id not in known:
             yield ("licence", "values", stated), unknown_licence(id, known)
@@ -220,7 +223,10 @@ def _columns_exist(data: Mapping[str, Any]) -> _Found:
             listed = None
             continue
         listed |= {*_texts(table.get("required_columns")), *_texts(table["optional_columns"])}
-        listed |= {*_texts(table.get("key")), *_texts(table.get("join_on"))}
+        listed |= {*_texts(table.get("key")), *_texts(table.get("join_on")), *_texts(table.get("row_number"))}
+        if table.get("image_columns"):
+            listed |= {*_texts(table["image_columns"]), IMAGE_ID_COLUMN, IMAGE_COLUMN}
+    by_path = set(_texts(_mapping(data, "layout").get("path_columns")))
     used: list[tuple[tuple[Crumb, ...], str]] = [
         (("columns", field, "from"), column)
         for field, mapping in _mapping(data, "columns").items()
@@ -238,6 +244,8 @@ def _columns_exist(data: Mapping[str, Any]) -> _Found:
         (("licence", key), c) for key in ("column", "attribution_column") for c in _texts(terms.get(key))
     ]
     for place, column in used:
+        if column in by_path:
+            continue
         if not tables:
             yield (
                 place,

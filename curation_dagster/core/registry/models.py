@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from curation_dagster.core.registry.retrieval import Retrieval
+
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -107,6 +109,10 @@ class LicenceTerms(Model):
     )
     column: str | None = Field(None, description="Column in which a record states its own licence.")
     values: dict[str, str] = Field({}, description="What stands in that column, to the licence id.")
+    images: dict[str, int] = Field(
+        {},
+        description="Images under each licence id, where records state their own and the shares are known; for counts only.",
+    )
     attribution: str | None = Field(
         None, description="Text that the licence asks for; holds where a record states none."
     )
@@ -122,16 +128,6 @@ class LicenceTerms(Model):
                 "column and values go together: the column, and the licence id of each of its values"
             )
         return self
-
-
-class Retrieval(Model):
-    """How the files come. ``landing``: a person or a tool puts them into the landing folder."""
-
-    method: Literal["landing"] = Field("landing", description="The only method: the landing folder.")
-    urls: tuple[str, ...] = Field((), description="Where the files are; none where none is known.")
-    instructions: Text = Field(
-        description="What to fetch and where to put it, for a person who has never done it."
-    )
 
 
 class PublishedFile(Model):
@@ -154,9 +150,25 @@ class Version(Model):
     files: dict[str, PublishedFile] = Field(
         {}, description="Path inside the delivery to what the publisher states of it."
     )
+    source: str | None = Field(
+        None,
+        description="What this version is called at its source: the version of the record, the record itself, a folder, "
+        "a prefix; its own name without it.",
+    )
     superseded_by: str | None = Field(None, description="The version that replaces this one.")
+    records_tolerance: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Share by which the number of records may differ from `records` before the tables are refused "
+        "as those of another release; 0 for exactly as many; null: a difference is only noted.",
+    )
     synthetic: bool = Field(False, description="True for made-up data: never evidence of anything.")
     note: str | None = Field(None, description="What is particular about it.")
+
+
+#: Column that ``image_columns`` adds for the id of the image, and the one that says where it stood.
+IMAGE_ID_COLUMN, IMAGE_COLUMN = "image_id", "image_column"
 
 
 class MetadataTable(Model):
@@ -167,6 +179,11 @@ class MetadataTable(Model):
     another group in ``key_group``, such as the patient, one row describes every image that shares it. ``join_on``
     names the column that a further table shares with the tables before it. Format, delimiter and encoding are
     found out unless they are given.
+
+    A file is the table only if it looks like it: it must have ``required_columns``, and where ``key_pattern`` is given,
+    more than half of its keys must be like it. Anything else under the right name is refused with the reason. Where a
+    delivery comes in one of several forms, each form is a table, and the later ones name the first one in
+    ``alternative_to``: one of them must be there, and the first that is there is read.
     """
 
     name: Text = Field(description="Name of the table in messages.")
@@ -179,17 +196,49 @@ class MetadataTable(Model):
     key_strip: str | None = Field(
         None, description="Regular expression that is removed from the key, such as an extension."
     )
+    key_pattern: str | None = Field(
+        None,
+        description="Regular expression that the whole key, less `key_strip`, is like. A row whose key is not is "
+        "malformed; a file where that holds for half of the rows and more is another table and refused.",
+    )
     key_group: str = Field("id", description="Named group of `layout.source_id` that the key is equal to.")
     join_on: str | None = Field(
         None, description="Column by which this further table is joined to the tables before it."
     )
-    format: Literal["auto", "csv", "tsv", "xlsx", "json"] = Field(
-        "auto", description="Format of the files; found out by content if `auto`."
+    format: Literal["auto", "csv", "tsv", "xlsx", "json", "bars", "lines"] = Field(
+        "auto",
+        description="Format of the files; found out by content if `auto`. `bars`: a table drawn with `||` and `|`; "
+        "`lines`: one value a line, without a header.",
     )
     delimiter: str | None = Field(None, description="Delimiter of a text table.")
     encoding: str | None = Field(None, description="Encoding of a text table.")
     sheet: str | None = Field(None, description="Sheet of a workbook; the first one if not given.")
     header_row: int = Field(1, ge=1, description="Number of the line that holds the column names.")
+    columns: tuple[Text, ...] = Field(
+        (), description="Names of the columns of a text table without a header, in order."
+    )
+    line_pattern: str | None = Field(
+        None,
+        description="Regular expression that a value of the format `lines` contains, such as `^https?://`; a file where "
+        "that holds for half of the lines or fewer is another one and refused.",
+    )
+    row_number: str | None = Field(
+        None, description="Name of a column to add, which holds the number of the row in its file."
+    )
+    image_columns: tuple[str, ...] = Field(
+        (),
+        description="Columns that each hold the id of one image, in place of `key`: a row with three images becomes "
+        "three records, with the columns `image_id` and `image_column` added. Where one row names an image twice, the "
+        "column that stands first here holds.",
+    )
+    key_match: Literal["exact", "prefix"] = Field(
+        "exact",
+        description="`prefix`: a record that no file is called like takes the one file whose id begins with its key, "
+        "or that its key begins with, if no other record claims that file.",
+    )
+    key_match_length: int = Field(
+        8, ge=4, description="Characters that a key and an id must share at least, for `key_match: prefix`."
+    )
     required_columns: tuple[str, ...] = Field(
         (), description="Columns without which the table is refused as another one."
     )
@@ -198,13 +247,22 @@ class MetadataTable(Model):
     )
     aliases: dict[str, str] = Field({}, description="Other spelling of a column, to the name used here.")
     optional: bool = Field(False, description="True: the archive version may lack the table.")
+    alternative_to: str | None = Field(
+        None,
+        description="Name of a table before this one, instead of which this one is read where that is absent.",
+    )
+    adds_records: bool = Field(
+        True,
+        description="False: a further table of images, such as a list of duplicates, whose ids that no table before "
+        "it has are noted and make no records.",
+    )
 
     @field_validator("files")
     @classmethod
     def _globs(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return _relative(value)
 
-    @field_validator("key_strip")
+    @field_validator("key_strip", "key_pattern", "line_pattern")
     @classmethod
     def _pattern(cls, value: str | None) -> str | None:
         if value is not None:
@@ -213,9 +271,39 @@ class MetadataTable(Model):
 
     @model_validator(mode="after")
     def _one_key(self) -> MetadataTable:
-        if (self.key is None) == (self.join_on is None):
-            raise ValueError("give either key (a table of images) or join_on (a further table)")
+        given = [bool(self.key), bool(self.join_on), bool(self.image_columns)]
+        if sum(given) != 1:
+            raise ValueError(
+                "give either key or image_columns (a table of images) or join_on (a further table)"
+            )
+        if self.format == "lines" and len(self.columns) != 1:
+            raise ValueError("a table of the format lines has one column: give its name in columns")
+        if self.columns and {self.key, self.join_on}.isdisjoint({*self.columns, self.row_number} - {None}):
+            raise ValueError(f"columns must hold {self.key or self.join_on}, by which the table is joined")
         return self
+
+    @property
+    def image_key(self) -> str | None:
+        """The column that holds the id of the image, or of what `key_group` names."""
+        return IMAGE_ID_COLUMN if self.image_columns else self.key
+
+
+class Derivation(Model):
+    """Files that the publisher made from other images of the archive, such as crops: never cases of their own."""
+
+    name: Literal["crop", "resized", "rotated", "colour_adjusted"] = Field(description="What was done.")
+    pattern: str = Field(
+        description="Regular expression that the id of such a file matches as a whole, with the named group `parent`: "
+        "the id of the image that it was made from."
+    )
+    note: Text = Field(description="How it is known, and what it was made for.")
+
+    @field_validator("pattern")
+    @classmethod
+    def _has_parent(cls, value: str) -> str:
+        if "parent" not in _compiled(value).groupindex:
+            raise ValueError("the pattern needs a named group `parent`: (?P<parent>...)")
+        return value
 
 
 class Layout(Model):
@@ -239,6 +327,13 @@ class Layout(Model):
     case_sensitive_ids: bool = Field(
         True, description="False: ids and keys are compared, and kept, in lower case."
     )
+    path_columns: tuple[str, ...] = Field(
+        (),
+        description="Named groups of `source_id` that become columns of the record, such as a folder that is the label.",
+    )
+    derivations: tuple[Derivation, ...] = Field(
+        (), description="Files that were made from other images of the archive, such as crops."
+    )
     metadata: tuple[MetadataTable, ...] = Field(
         (), description="Tables of metadata; none where the archive has images only."
     )
@@ -258,8 +353,13 @@ class Layout(Model):
     @model_validator(mode="after")
     def _tables_fit(self) -> Layout:
         groups = re.compile(self.source_id).groupindex
+        for column in self.path_columns:
+            if column not in groups:
+                raise ValueError(
+                    f'path_columns: source_id has no named group "{column}" (it has {", ".join(groups)})'
+                )
         for number, table in enumerate(self.metadata):
-            if number == 0 and table.key is None:
+            if number == 0 and table.image_key is None:
                 raise ValueError(
                     f"the first metadata table ({table.name}) needs a key: there is nothing yet to join it to"
                 )
@@ -267,6 +367,12 @@ class Layout(Model):
                 raise ValueError(
                     f'metadata table {table.name}: source_id has no named group "{table.key_group}" '
                     f"(it has {', '.join(groups)})"
+                )
+            heads = [t.name for t in self.metadata[:number] if t.alternative_to is None]
+            if table.alternative_to is not None and table.alternative_to not in heads:
+                raise ValueError(
+                    f"metadata table {table.name}: alternative_to names {table.alternative_to!r}; expected a table "
+                    f"before it that is no alternative itself ({', '.join(heads) or 'there is none'})"
                 )
         names = [t.name for t in self.metadata]
         for name in sorted({n for n in names if names.count(n) > 1}):
@@ -281,14 +387,18 @@ class FieldMapping(Model):
     becomes null with its reason; ``values`` translates (compared without case and outer blanks); ``parse`` turns
     text into the field's type. A value that ``values`` does not list is an *unmapped value*, kept in the ledger,
     unless ``values`` is empty: then fields with a vocabulary are translated by ``vocabularies/spellings.csv``, sites
-    by ``vocabularies/anatomy.csv``, and all others are taken as they are. For an age, ``values`` may give a band as
+    by ``vocabularies/anatomy.csv``, and all others are taken as they are. A mark means nothing without its column: the
+    key ``column=cell`` of ``values`` holds for that column only, and goes before ``cell``. For an age, ``values`` may give a band as
     ``[low, high]``, with null for an open end.
 
     ``combine`` says what several columns mean. ``first``: the first column that is neither blank nor listed in
     ``missing``. ``join``: one key made of all of them; null if one of them is missing. ``max``: the largest of those
     that are not missing; of truth values, whether one is true. ``all``: all that are not missing, each translated by
     itself; a diagnosis may have several, sites become the region that holds them, truth values must all be true, and
-    anything else must agree. ``separator`` splits each cell into several values, each translated by itself. A column
+    anything else must agree. ``one_hot``: each column is a label, marked by 1 among zeros; the value is the name of the
+    marked column, which ``missing`` and ``values`` may speak of like of any cell. A row of zeros means ``all_zero``;
+    without that, and wherever more than one column is marked or a cell is neither 0 nor 1, the row is *not one-hot* and
+    gives nothing. ``separator`` splits each cell into several values, each translated by itself. A column
     that no table of the delivery has counts as blank; list it in ``required_columns`` if its absence must stop the
     work.
     """
@@ -297,7 +407,12 @@ class FieldMapping(Model):
     constant: Any = Field(
         None, description="The value of every record, already in terms of the unified schema."
     )
-    combine: Literal["first", "join", "max", "all"] = Field("first", description="What several columns mean.")
+    combine: Literal["first", "join", "max", "all", "one_hot"] = Field(
+        "first", description="What several columns mean."
+    )
+    all_zero: str | None = Field(
+        None, description="With `one_hot`: the label of a record of which no column is marked."
+    )
     separator: str | None = Field(None, description="Splits one cell into several values.")
     missing: tuple[str, ...] = Field(
         (), description="Spellings of missing beside the blank cell; compared without case and outer blanks."
@@ -308,6 +423,7 @@ class FieldMapping(Model):
     parse: Literal[
         "text",
         "label",
+        "weighted_label",
         "number",
         "boolean",
         "age_years",
@@ -322,9 +438,17 @@ class FieldMapping(Model):
     ] = Field(
         "text",
         description="How text becomes a value: `age_years` exact years; `age_centre_5` centres of five-year bins; "
-        "`age_band` such as 30-39 or 80+; `fitzpatrick` 1 to 6 in Arabic or Roman figures; `length_mm` and `length_cm` "
-        "lengths with or without a unit, the one named where there is none, two diameters such as 5 x 3 and ranges "
-        "included; `icd10` and `icd11` a diagnosis that is stated as a code.",
+        "`age_band` such as 30-39 or 80+; `fitzpatrick` 1 to 6 in Arabic or Roman figures; `weighted_label` a Python "
+        "literal of labels to weights, such as `{'Eczema': 0.75, 'Tinea': 0.25}`, of which `min_share` picks one; "
+        "`length_mm` and `length_cm` lengths with or without a unit, the one named where there is none, two diameters "
+        "such as 5 x 3 and ranges included; `icd10` and `icd11` a diagnosis that is stated as a code.",
+    )
+    min_share: float | None = Field(
+        None,
+        gt=0.5,
+        le=1,
+        description="Share of all weights from which the heaviest label of a `weighted_label` holds; below it the cell "
+        "is *ambiguous*.",
     )
     clamp_at: float | None = Field(None, description="The publisher writes every larger age as this one.")
     note: str | None = Field(None, description="What a reader of the mapping must know.")
@@ -338,6 +462,12 @@ class FieldMapping(Model):
     def _constant_or_source(self) -> FieldMapping:
         if (self.constant is None) == (not self.source):
             raise ValueError("give either constant or from")
+        if (self.parse == "weighted_label") != (self.min_share is not None):
+            raise ValueError("min_share and parse: weighted_label go together")
+        if self.all_zero is not None and self.combine != "one_hot":
+            raise ValueError("all_zero says what a row of zeros means: it goes with combine: one_hot only")
+        if self.combine == "one_hot" and self.separator is not None:
+            raise ValueError("separator splits a cell; the cells of one_hot are marks")
         return self
 
 

@@ -107,7 +107,8 @@ def problems_of(error: ValidationError, file: str, model: type[BaseModel]) -> li
     found = []
     for item in error.errors(include_url=False):
         crumbs = [c for c in item["loc"] if c != "[key]"]
-        found.append(Problem(file, breadcrumb(crumbs), _message(dict(item), crumbs, model)))
+        place = [c for n, c in enumerate(crumbs) if not _is_tag(model, crumbs[:n], c)]
+        found.append(Problem(file, breadcrumb(place), _message(dict(item), crumbs, model)))
     return found
 
 
@@ -121,6 +122,8 @@ def _message(item: dict[str, Any], crumbs: Sequence[Crumb], model: type[BaseMode
         return "required, but absent"
     if kind == "value_error":
         return str(context["error"])
+    if kind == "union_tag_invalid":
+        return f'method: "{context["tag"]}" is not one of {context["expected_tags"].replace(chr(39), "")}'
     if kind == "literal_error":
         return f"{got} is not one of {context['expected'].replace(chr(39), '')}"
     if kind == "string_pattern_mismatch":
@@ -157,8 +160,37 @@ def _model_at(model: type[BaseModel], crumbs: Sequence[Crumb]) -> type[BaseModel
             # the crumb is a key of an open mapping, or a position in a list
             at = _inner(next(a for a in reversed(get_args(at)) if a is not Ellipsis))
         else:
-            return None
+            at = _tagged(at, crumb)
     return at if isinstance(at, type) and issubclass(at, BaseModel) else None
+
+
+def _is_tag(model: type[BaseModel], before: Sequence[Crumb], crumb: Crumb) -> bool:
+    """Return whether a crumb is no key of the file, but the method by which pydantic chose one of several models."""
+    at: Any = model
+    for step in before:
+        if isinstance(at, type) and issubclass(at, BaseModel):
+            fields = at.model_fields
+            field = fields.get(str(step)) or next((f for f in fields.values() if f.alias == step), None)
+            at = None if field is None else _inner(field.annotation)
+        else:
+            return False
+    return _tagged(at, crumb) is not None
+
+
+def _tagged(annotation: Any, tag: Crumb) -> Any:
+    """Return the model of a tagged union that a tag chooses, or None."""
+    if get_origin(annotation) not in {Union, types.UnionType}:
+        return None
+    for option in get_args(annotation):
+        found = _inner(option)
+        method = (
+            found.model_fields.get("method")
+            if isinstance(found, type) and issubclass(found, BaseModel)
+            else None
+        )
+        if method is not None and get_args(method.annotation) == (tag,):
+            return found
+    return None
 
 
 def _inner(annotation: Any) -> Any:
@@ -166,5 +198,6 @@ def _inner(annotation: Any) -> Any:
     if get_origin(annotation) is typing.Annotated:
         return _inner(get_args(annotation)[0])
     if get_origin(annotation) in {Union, types.UnionType}:
-        return _inner(next(a for a in get_args(annotation) if a is not type(None)))
+        options = [a for a in get_args(annotation) if a is not type(None)]
+        return _inner(options[0]) if len(options) == 1 else annotation
     return annotation

@@ -14,6 +14,9 @@ from pathlib import Path
 from curation_dagster.checks.catalogue import CATALOGUE, blocking_checks
 from curation_dagster.core.criteria import reference as criteria_reference
 from curation_dagster.core.harmonize import reference as harmonize_reference
+from curation_dagster.core.registry.admissible import admissible, as_markdown
+from curation_dagster.core.registry.licences import licence
+from curation_dagster.core.registry.loading import load_registry
 from curation_dagster.core.registry.reference import descriptor_reference
 from curation_dagster.schemas import STAGES, TABLES
 
@@ -53,7 +56,30 @@ def checks_reference() -> str:
     return "\n".join(parts) + "\n"
 
 
+def archives_reference() -> str:
+    """Return the table of all packaged archives: what they are, their versions, and what the licence gate says."""
+    rows = ["| id | what | images stated | versions | licence | passes the licence gate of `device` |"]
+    rows.append("|---|---|--:|---|---|---|")
+    for id, descriptor in sorted(load_registry().descriptors.items()):
+        file, terms = descriptor.technical_file, descriptor.licence
+        permits = licence(terms.default).permits_all
+        gate = (
+            "record by record" if terms.column else {True: "yes", False: "no", None: "no: unclear"}[permits]
+        )
+        images = "" if file.sample_size.images is None else f"{file.sample_size.images:,}"
+        versions = ", ".join(f"`{v}`" for v in descriptor.versions)
+        rows.append(f"| `{id}` | {file.name} | {images} | {versions} | {terms.default} | {gate} |")
+    return "\n".join(rows)
+
+
+def admissible_reference() -> str:
+    """Return how many of the stated images of all packaged archives could be admitted by licence alone."""
+    return as_markdown(admissible(load_registry().descriptors.values()))
+
+
 GENERATED: dict[str, Callable[[], str]] = {
+    "archives": archives_reference,
+    "admissible": admissible_reference,
     "tables": tables_reference,
     "checks": checks_reference,
     "descriptor": descriptor_reference,

@@ -98,6 +98,34 @@ class StagingFailed(RetrievalError):
     """The operating system refused to read the delivery or to write the staging folder."""
 
 
+class SourceRefused(RetrievalError):
+    """A source is not asked: its terms, its address, its answer to us, or our own rules forbid it."""
+
+
+class CredentialMissing(RetrievalError):
+    """A variable of the environment that holds a credential is not set."""
+
+
+class SourceUnreachable(RetrievalError):
+    """A source did not answer, or broke off, as often as is tried."""
+
+
+class SourceGone(RetrievalError):
+    """What was asked for is not at its source any more."""
+
+
+class UnexpectedAnswer(RetrievalError):
+    """A source answered with something else than was asked for, such as a page instead of a file."""
+
+
+class PageInstead(UnexpectedAnswer):
+    """A web page came where a file was asked for."""
+
+
+class BadManifest(RetrievalError):
+    """The manifest of a delivery can't be read, or is not of this delivery."""
+
+
 def some(names: Collection[str]) -> str:
     """Return the first names, and how many more there are.
 

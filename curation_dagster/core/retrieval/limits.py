@@ -44,12 +44,33 @@ class ContainerLimits:
         return unpacked >= self.ratio_from_bytes and unpacked > self.max_ratio * packed
 
 
+@dataclass(frozen=True)
+class TableLimits:
+    """Limits of tables of metadata; what each is for stands beside its value in the data file."""
+
+    max_workbook_bytes: int
+    max_cells: int
+    max_literal_characters: int
+
+    @classmethod
+    @functools.cache
+    def load(cls) -> TableLimits:
+        """Return the declared limits."""
+        return cls(**{name: limit["value"] for name, limit in _document()["tables"].items()})
+
+
 @functools.cache
-def _declared() -> ContainerLimits:
+def _document() -> dict[str, Any]:
     text = (
         resources.files("curation_dagster").joinpath("vocabularies/limits.yaml").read_text(encoding="utf-8")
     )
     declared: dict[str, Any] = yaml.safe_load(text)
+    return declared
+
+
+@functools.cache
+def _declared() -> ContainerLimits:
+    declared = _document()
     return ContainerLimits(
         **{name: limit["value"] for name, limit in declared["limits"].items()},
         unfinished_names=tuple(declared["unfinished_names"]),

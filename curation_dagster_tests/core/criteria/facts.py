@@ -14,7 +14,7 @@ from curation_dagster.core.criteria.evaluate import Stamp
 STAMP = Stamp("run-1", "0.1.0+abc", datetime(2025, 3, 1, 12, tzinfo=UTC))
 
 GOOD: dict[str, dict[str, Any]] = {
-    "records": {"join_state": "matched", "modality": "dermoscopic"},
+    "records": {"join_state": "matched", "modality": "dermoscopic", "derivation": "original"},
     "quality": {
         "join_state": "matched",
         "modality": "dermoscopic",

@@ -27,6 +27,7 @@ PAIRS: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
     "records_agree": ({"join_state": "conflicting_record"}, "fail", {}),
     "one_file_per_record": ({"join_state": "ambiguous_file"}, "fail", {}),
     "first_of_its_record": ({"join_state": "duplicate_file"}, "fail", {}),
+    "original": ({"derivation": "crop"}, "fail", {}),
     "integrity": ({"decode_state": "damaged"}, "fail", {}),
     "single_frame": ({"frames": 2}, "fail", {"frames": 1}),
     "resolution": ({"short_side": 199}, "fail", {"short_side": 200}),

@@ -153,11 +153,6 @@ def test_what_is_no_text_is_an_error_that_says_so(data: bytes, kind: str) -> Non
         rows(data)
 
 
-def test_a_workbook_is_refused_with_the_way_out() -> None:
-    with pytest.raises(MetadataError, match="Export the sheet as CSV"):
-        rows(b"anything", format="xlsx")
-
-
 @pytest.mark.parametrize("data", [b"", b"  \n\n"])
 def test_an_empty_file_is_an_error(data: bytes) -> None:
     with pytest.raises(MetadataError, match="empty file"):

@@ -57,8 +57,8 @@ def test_the_examples_of_the_docs_are_valid(tmp_path):
     assert registry.problems == ()
     registry.resolve("riverside@2024-05")
     registry.resolve("isic_archive@2026-06-01")
-    assert list(registry.descriptors["bcn20000"].versions) == ["2025-07-22"]
-    assert registry.descriptors["bcn20000"].licence.column == "copyright_license"
+    assert list(registry.descriptors["our_isic_export"].versions) == ["2025-07-22"]
+    assert registry.descriptors["our_isic_export"].licence.column == "copyright_license"
 
 
 def test_a_folder_that_does_not_exist_is_passed_over(base, tmp_path):

@@ -28,6 +28,19 @@ def test_all_packaged_descriptors_are_valid():
         ("pad_ufes_20@1", 2298, 2298, True),
         ("ham10000@4.0", 10015, 10015, False),
         ("isic_archive@2025-07-22", 18946, 18946, None),
+        ("bcn20000@1", 18946, 18946, None),
+        ("bcn20000_isic@2025-07-22", 18946, 18946, False),
+        ("isic_2016@complete", 1279, 1279, True),
+        ("isic_2017@training", 2000, 2000, True),
+        ("isic_2018_task12@training", 2594, None, True),
+        ("isic_2018_task3@training", 10015, 10015, False),
+        ("isic_2019@training", 25331, 25331, False),
+        ("isic_2019@complete", 33569, 33569, False),
+        ("isic_2020@training", 33126, 33126, False),
+        ("isic_2020_dicom@training", 33126, 33126, False),
+        ("isic_2024@training", 401059, 401059, False),
+        ("isic_2024_permissive@training", 217477, 217477, True),
+        ("milk10k@training", 10480, 10480, False),
         ("passion@2024", 4901, 1653, False),
         ("agppga_healthy_skin@2025-12-18", 19, None, None),
     ],
@@ -36,6 +49,13 @@ def test_versions_and_licences_are_as_published(key, images, records, passes):
     found = REGISTRY.resolve(key)
     assert (found.version.images, found.version.records) == (images, records)
     assert licence(found.descriptor.licence.default).permits_all is passes
+
+
+def test_a_part_of_an_archive_inherits_no_licence_of_the_whole():
+    whole, part = (REGISTRY.descriptors[id] for id in ("isic_2024", "isic_2024_permissive"))
+    assert (whole.licence.default, part.licence.default) == ("CC-BY-NC-4.0", "CC-BY-4.0")
+    assert whole.technical_file.doi != part.technical_file.doi
+    assert part.technical_file.selection.licence.outcome == "accepted"
 
 
 def test_the_isic_archive_takes_the_licence_of_each_record():

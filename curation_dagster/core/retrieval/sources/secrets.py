@@ -1,0 +1,80 @@
+"""Credentials: read from the environment by their declared names, and kept out of everything that is written."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+from curation_dagster.core.retrieval.errors import CredentialMissing
+
+HIDDEN = "***"
+_SECRET_PARAMETER = re.compile(
+    r"tok|key|sig|secret|passw|credential|auth|session|policy|expires", re.IGNORECASE
+)
+
+
+class Secrets:
+    """The credentials of one retrieval; knows every value that was asked for, and takes it out of texts."""
+
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        self._environment = os.environ if environment is None else environment
+        self._values: set[str] = set()
+
+    def get(self, name: str) -> str:
+        """Return the credential in a variable of the environment.
+
+        Raises
+        ------
+        CredentialMissing
+            If the variable is not set or blank.
+        """
+        value = self._environment.get(name, "").strip()
+        if not value:
+            raise CredentialMissing(
+                f"The variable {name} is not set.",
+                where=f"environment variable {name}",
+                expected="the credential that the archive's descriptor asks for",
+                got="nothing",
+                next="Nothing was fetched. Set the variable for the process that runs the pipeline, or deliver the files "
+                "into the landing folder.",
+            )
+        self.hide(value)
+        return value
+
+    def hide(self, value: str) -> None:
+        """Take a value for a secret from now on, however it is written."""
+        self._values |= {
+            value,
+            quote(value, safe=""),
+            quote(value),
+            base64.b64encode(value.encode()).decode(),
+        }
+
+    def scrub(self, text: str) -> str:
+        """Return a text without any credential that was asked for."""
+        for value in sorted(self._values, key=len, reverse=True):
+            text = text.replace(value, HIDDEN)
+        return text
+
+
+def plain_url(url: str) -> str:
+    """Return an address as it may be written down: without user, password, and parameters that sign or authorize.
+
+    >>> plain_url("https://me:pw@host.org/a.zip?version=2&X-Amz-Signature=abc#x")
+    'https://host.org/a.zip?version=2&X-Amz-Signature=***'
+    """
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return HIDDEN
+    host = parts.hostname or ""
+    query = [
+        (k, HIDDEN if _SECRET_PARAMETER.search(k) else v)
+        for k, v in parse_qsl(parts.query, keep_blank_values=True)
+    ]
+    host = f"[{host}]" if ":" in host else host
+    return urlunsplit((parts.scheme, host + port, parts.path, urlencode(query, safe="*/:,@"), ""))
