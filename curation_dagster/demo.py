@@ -31,6 +31,7 @@ def run_demo(home: Path, images: int, keep: bool) -> None:
     from curation_dagster.cli import OF_ONE_INSTALLATION, instance_of
 
     os.environ["CURATION_HOME"] = str(home)
+    os.environ["CURATION_OFFLINE"] = "1"  # the samples are delivered; nothing is fetched
     for name in OF_ONE_INSTALLATION:
         os.environ.pop(name, None)
 

@@ -62,17 +62,18 @@ def bring(workspace: Workspace, archive: ArchiveVersion, log: Callable[[str], No
     staged = (settings.staging / key).exists()
     if isinstance(source, Drop) and (settings.landing / key).is_dir() and not staged:
         _take_manifest(workspace, archive, source, run_id)
-    elif not (
-        isinstance(source, Landing | Drop)
-        or staged
-        or settings.offline
-        or is_delivered(settings.landing, archive)
-    ):
+    elif _is_fetched(workspace, archive, source, staged):
         with open_session(workspace, log) as session:
             got = retrieve(archive, settings.retrieval, session, settings.landing)
         _record(workspace, archive, source, got, run_id)
         return Brought(as_stated(workspace, archive), settings.retrieval, got.folder)
     return Brought(as_stated(workspace, archive), settings.landing, None)
+
+
+def _is_fetched(workspace: Workspace, archive: ArchiveVersion, source: Source, staged: bool) -> bool:
+    by_hand = isinstance(source, Landing | Drop) or archive.version.synthetic
+    settings = workspace.settings
+    return not (by_hand or staged or settings.offline or is_delivered(settings.landing, archive))
 
 
 def is_delivered(folder: Path, archive: ArchiveVersion) -> bool:

@@ -33,9 +33,11 @@ def deciding_code() -> str:
     materialized again. That reads no pixel: the code that measures has a digest of its own.
     """
     return _digest(
-        lambda path: (path.parts[0] == "vocabularies" and path.name not in _DECIDING_NOTHING)
-        or path.parts[:2] in _DECIDING
-        or path.name in _JOINING
+        lambda path: (
+            (path.parts[0] == "vocabularies" and path.name not in _DECIDING_NOTHING)
+            or path.parts[:2] in _DECIDING
+            or path.name in _JOINING
+        )
     )
 
 

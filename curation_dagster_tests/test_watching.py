@@ -40,7 +40,7 @@ def zenodo(
         "extends": "ham10000",
         "retrieval": {
             "method": "doi", "repository": "zenodo", "record": "5", "api": http_server.url("").rstrip("/"),
-            "plain_http_reason": "loopback", "instructions": "x",
+            "plain_http_reason": "loopback", "instructions": "x", "include": [],
         },
         "versions": {"4.0": {"source": "5"}},
     }  # fmt: skip

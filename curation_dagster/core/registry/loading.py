@@ -267,8 +267,8 @@ class _Loader:
 
     def extend(self, document: _Document) -> None:
         """Merge a document into the archive that it adds to, or into a copy of the one that it is like."""
-        base = self.effective[document.extends]
         parts = {key: value for key, value in document.data.items() if key != "extends"}
+        base = _for_method_of(parts, self.effective[document.extends])
         if not document.is_addition:
             # another archive: its versions are its own
             self.describe(document, merged({k: v for k, v in base.items() if k != "versions"}, parts))
@@ -300,6 +300,16 @@ def merged(base: Mapping[str, Any], parts: Mapping[str, Any]) -> dict[str, Any]:
         else:
             result[key] = value
     return result
+
+
+def _for_method_of(parts: Mapping[str, Any], base: dict[str, Any]) -> dict[str, Any]:
+    """Return ``base`` without the fields of its method of retrieval where ``parts`` choose another method."""
+    own, theirs = parts.get("retrieval"), base.get("retrieval")
+    if not isinstance(own, Mapping) or not isinstance(theirs, Mapping):
+        return base
+    if own.get("method", theirs.get("method")) == theirs.get("method"):
+        return base
+    return base | {"retrieval": {k: v for k, v in theirs.items() if k in ("urls", "instructions")}}
 
 
 def _archive_in(path: Path) -> str:

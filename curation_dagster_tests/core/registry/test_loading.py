@@ -197,3 +197,12 @@ def test_merging_does_not_change_its_arguments():
     base, parts = {"a": {"x": 1}}, {"a": {"y": 2}}
     assert merged(base, parts) == {"a": {"x": 1, "y": 2}}
     assert (base, parts) == ({"a": {"x": 1}}, {"a": {"y": 2}})
+
+
+def test_another_method_of_retrieval_does_not_inherit_the_fields_of_the_first(tmp_path):
+    (tmp_path / "pad_ufes_20.yaml").write_text("extends: pad_ufes_20\nretrieval: {method: landing}\n")
+    registry = load_registry([tmp_path])
+    assert registry.problems == ()
+    found = registry.descriptors["pad_ufes_20"].retrieval
+    assert found.method == "landing"
+    assert found.urls == ("https://doi.org/10.17632/zr7vgbcyr2.1",)

@@ -205,7 +205,9 @@ class Session:
             assert isinstance(fault, Passing)
             usual = min(
                 self.limits.longest_wait_seconds,
-                self.limits.first_wait_seconds * 2 ** min(16, state.attempt_number - 1) * (1 + 0.25 * random.random()),
+                self.limits.first_wait_seconds
+                * 2 ** min(16, state.attempt_number - 1)
+                * (1 + 0.25 * random.random()),
             )
             seconds = (
                 fault.retry_after if fault.retry_after is not None else (0.0 if fault.progress else usual)
