@@ -155,7 +155,16 @@ def scan_rows(
 
 @compiled
 def _pairs_of_row(
-    found: Any, n: int, a: Any, right: Any, row: int, lo: int, hi: int, transposed: bool, radius: int, dihedral: int
+    found: Any,
+    n: int,
+    a: Any,
+    right: Any,
+    row: int,
+    lo: int,
+    hi: int,
+    transposed: bool,
+    radius: int,
+    dihedral: int,
 ) -> Any:
     for y in range(lo, hi):
         c1, c2, c3 = _ones(a[1] ^ right[1, y]), _ones(a[2] ^ right[2, y]), _ones(a[3] ^ right[3, y])
@@ -297,7 +306,15 @@ def _join(
 
 @compiled
 def join_band(
-    left: Any, transposed: Any, right: Any, within: bool, radius: int, dihedral: int, bands: Any, first: int, pair_ns: float
+    left: Any,
+    transposed: Any,
+    right: Any,
+    within: bool,
+    radius: int,
+    dihedral: int,
+    bands: Any,
+    first: int,
+    pair_ns: float,
 ) -> Any:
     """Return the pairs that agree in one band and no earlier one.
 
