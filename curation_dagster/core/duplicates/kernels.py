@@ -34,14 +34,16 @@ def compiled(function: Callable[..., Any]) -> Any:
         return numba.njit(function, nogil=True)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _ones(_typing: Any, word: Any) -> Any:
+def _count_ones(_typing: Any, word: Any) -> Any:
     """Return the number of ones of a word of 64 bits."""
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.ctpop(arguments[0])
 
     return types.uint64(types.uint64), generate
+
+
+_ones: Any = intrinsic(_count_ones)
 
 
 @compiled
@@ -55,7 +57,7 @@ def _folded(count: Any) -> Any:
 
 
 @compiled
-def _any_plain(a1: Any, a2: Any, a3: Any, w1: Any, w2: Any, w3: Any, lo: int, hi: int, radius: int) -> bool:
+def _any_plain(a1: Any, a2: Any, a3: Any, w1: Any, w2: Any, w3: Any, lo: int, hi: int, radius: int) -> Any:
     near = np.int64(0)
     for y in range(np.uint64(lo), np.uint64(hi)):
         near |= np.int64(_ones(a3 ^ w3[y]) + _ones(a1 ^ w1[y]) + _ones(a2 ^ w2[y])) - radius - 1
@@ -63,7 +65,7 @@ def _any_plain(a1: Any, a2: Any, a3: Any, w1: Any, w2: Any, w3: Any, lo: int, hi
 
 
 @compiled
-def _any_plain_of_two(a1: Any, a3: Any, w1: Any, w3: Any, lo: int, hi: int, radius: int) -> bool:
+def _any_plain_of_two(a1: Any, a3: Any, w1: Any, w3: Any, lo: int, hi: int, radius: int) -> Any:
     near = np.int64(0)
     for y in range(np.uint64(lo), np.uint64(hi)):
         near |= np.int64(_ones(a3 ^ w3[y]) + _ones(a1 ^ w1[y])) - radius - 1
@@ -71,7 +73,7 @@ def _any_plain_of_two(a1: Any, a3: Any, w1: Any, w3: Any, lo: int, hi: int, radi
 
 
 @compiled
-def _any_mirrored(a1: Any, a3: Any, w1: Any, w3: Any, lo: int, hi: int, radius: int) -> bool:
+def _any_mirrored(a1: Any, a3: Any, w1: Any, w3: Any, lo: int, hi: int, radius: int) -> Any:
     near = np.int64(0)
     for y in range(np.uint64(lo), np.uint64(hi)):
         c1, c3 = np.int64(_ones(a1 ^ w1[y])), np.int64(_ones(a3 ^ w3[y]))
@@ -285,7 +287,7 @@ def _join(
             u1, u3 = a1[x], a3[x]
             for lo in range(start, b_hi, _BLOCK):
                 hi = min(lo + _BLOCK, b_hi)
-                near = False
+                near: Any = False
                 if hi - lo < _FEW:
                     for y in range(lo, hi):
                         c1, c3 = np.int64(_ones(u1 ^ b1[y])), np.int64(_ones(u3 ^ b3[y]))

@@ -15,6 +15,7 @@ join serves four of the eight variants, and one more with the transposed hashes 
 
 from __future__ import annotations
 
+import itertools
 import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -107,7 +108,9 @@ def slices(
         else:
             scanned = [max(scanned[0], plain), scanned[1] if mirrored is None else mirrored]
     if scanned != [NONE, NONE]:
-        found += [Slice(*scanned, start=k, stop=min(k + _ROWS, left)) for k in range(0, left, _ROWS)]
+        found += [
+            Slice(scanned[0], scanned[1], start=k, stop=min(k + _ROWS, left)) for k in range(0, left, _ROWS)
+        ]
     return tuple(found)
 
 
@@ -164,7 +167,7 @@ def bands_of(number: int) -> npt.NDArray[np.uint64]:
     for word in range(4):
         count = number // 4 + (word < number % 4)
         edges = [round(k * WORD_BITS / count) for k in range(count + 1)]
-        rows += [(word, lo, (1 << (hi - lo)) - 1) for lo, hi in zip(edges, edges[1:], strict=False)]
+        rows += [(word, lo, (1 << (hi - lo)) - 1) for lo, hi in itertools.pairwise(edges)]
     return np.array(rows, np.uint64)
 
 

@@ -300,7 +300,7 @@ def test_thumbnails_are_read_for_doubtful_candidates_only():
 
     rows = grouped(table.drop_columns(["thumbnail_64", "thumbnail_256"]), thumbnails=read)
     assert partition(rows) == {frozenset("abc")}
-    assert set(asked) == {"a", "b", "c"}
+    assert set(asked) == {"a", "c"}  # b has the very hash of a, which is compared for both
 
 
 @pytest.mark.parametrize(
