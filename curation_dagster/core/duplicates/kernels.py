@@ -11,27 +11,18 @@ Positions are int32, so a set has at most 2**31 - 1 hashes. Distances of variant
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 from numba.core import types
 from numba.extending import intrinsic
 
+from curation_dagster.core.duplicates.ordering import STEP, compiled, sorted_again, sorted_by
+
 _BLOCK = 128  # pairs whose flags are joined before anybody looks at them: 1 KiB a word
-_STEP = 32  # pairs of one turn of the compiled loop; a list is compared in whole turns
 _FEW = 10  # pairs that are compared one by one
 _TILE = 1024  # columns that stay in the cache while rows pass over them
 _SORT_NS, _KEY_NS = 15.0, 1.0  # what a sorted row and an empty key cost in a bucket
-
-
-def compiled(function: Callable[..., Any]) -> Any:
-    """Compile on first use, and keep the code beside the module or, where that can't be written, below the home."""
-    try:
-        return numba.njit(function, nogil=True, cache=True)
-    except RuntimeError:  # no folder for the cache can be written, as in a locked-down container
-        return numba.njit(function, nogil=True)
 
 
 def _count_ones(_typing: Any, word: Any) -> Any:
@@ -177,60 +168,6 @@ def _pairs_of_row(
 
 
 @compiled
-def _key(word: Any, shift: Any, mask: Any, folded: bool) -> Any:
-    """Return a band of a word; folded, a band and its inverse have one key."""
-    value = (word >> shift) & mask
-    if folded and value > mask >> np.uint64(1):
-        value ^= mask
-    return value
-
-
-@compiled
-def _sorted_by(words: Any, word: int, shift: Any, mask: Any, folded: bool) -> Any:
-    """Return rows in the order of their keys, equal keys by position: words, positions and where each key starts."""
-    count = words.shape[1]
-    starts = np.zeros(np.int64(mask) + 2, np.int64)
-    for row in range(count):
-        starts[_key(words[word, row], shift, mask, folded) + np.uint64(1)] += 1
-    for key in range(1, len(starts)):
-        starts[key] += starts[key - 1]
-    heads = starts[:-1].copy()
-    ordered, positions = np.zeros((4, count + _STEP), np.uint64), np.empty(count, np.int32)
-    for row in range(count):
-        key = _key(words[word, row], shift, mask, folded)
-        place = heads[key]
-        heads[key] += 1
-        positions[place] = row
-        for k in range(4):
-            ordered[k, place] = words[k, row]
-    return ordered, positions, starts
-
-
-@compiled
-def _sub_sorted(
-    words: Any, lo: int, hi: int, word: int, shift: Any, mask: Any, folded: bool,
-    keys: Any, starts: Any, w1: Any, w3: Any, places: Any,
-) -> None:  # fmt: skip
-    """Sort one bucket by a second band into scratch space: two words, and each row's place in the first order."""
-    starts[: np.int64(mask) + 2] = 0
-    for row in range(lo, hi):
-        key = _key(words[word, row], shift, mask, folded)
-        keys[row - lo] = key
-        starts[key + np.uint64(1)] += 1
-    for key in range(1, np.int64(mask) + 2):
-        starts[key] += starts[key - 1]
-    for row in range(lo, hi):
-        key = keys[row - lo]
-        place = starts[key]
-        starts[key] += 1
-        w1[place], w3[place], places[place] = words[1, row], words[3, row], row
-    # every start has moved to the start of the next key
-    for key in range(np.int64(mask) + 1, 0, -1):
-        starts[key] = starts[key - 1]
-    starts[0] = 0
-
-
-@compiled
 def _first_agreement(a: Any, b: Any, bands: Any, folded: bool, first: int, second: int) -> bool:
     """Return whether ``first`` and ``second`` (-1: any) are the first bands that two hashes agree in."""
     wanted = first
@@ -295,7 +232,7 @@ def _join(
                         near |= min(c1, 64 - c1) + min(c3, 64 - c3) <= dihedral
                 else:
                     # beyond the list lie other rows, or padding: at worst a look for nothing
-                    whole = lo + (hi - lo + _STEP - 1) // _STEP * _STEP
+                    whole = lo + (hi - lo + STEP - 1) // STEP * STEP
                     near = plain and _any_plain_of_two(u1, u3, b1, b3, lo, whole, radius)
                     near = near or (folded and _any_mirrored(u1, u3, b1, b3, lo, whole, dihedral))
                 if near:
@@ -341,19 +278,19 @@ def join_band(
     folded = dihedral >= 0
     word, shift, mask = np.int64(bands[first, 0]), bands[first, 1], bands[first, 2]
     fold_first = folded and word != 0
-    r, r_ids, r_starts = _sorted_by(right, word, shift, mask, fold_first)
+    r, r_ids, r_starts = sorted_by(right, word, shift, mask, fold_first)
     if within:
         p, p_ids, p_starts = r, r_ids, r_starts
     else:
-        p, p_ids, p_starts = _sorted_by(left, word, shift, mask, fold_first)
-    t, t_ids, t_starts = _sorted_by(transposed, word, shift, mask, fold_first)
+        p, p_ids, p_starts = sorted_by(left, word, shift, mask, fold_first)
+    t, t_ids, t_starts = sorted_by(transposed, word, shift, mask, fold_first)
     largest = 0
     for key in range(np.int64(mask) + 1):
         largest = max(
             largest, r_starts[key + 1] - r_starts[key], p_starts[key + 1] - p_starts[key],
             t_starts[key + 1] - t_starts[key],
         )  # fmt: skip
-    room = largest + _STEP
+    room = largest + STEP
     widest = np.int64(bands[:, 2].max()) + 2
     keys = np.empty(largest, np.uint64)
     rs, ps, ts = np.empty(widest, np.int64), np.empty(widest, np.int64), np.empty(widest, np.int64)
@@ -386,20 +323,20 @@ def join_band(
             word2, shift2, mask2 = np.int64(bands[second, 0]), bands[second, 1], bands[second, 2]
             fold = folded and word2 != 0
             last = np.int64(mask2) + 1
-            _sub_sorted(r, r_lo, r_hi, word2, shift2, mask2, fold, keys, rs, r1, r3, r_places)
+            sorted_again(r, r_lo, r_hi, word2, shift2, mask2, fold, keys, rs, r1, r3, r_places)
             if within:
                 found, n = _join(
                     found, n, r, r_ids, r1, r3, r_places, rs, r, r_ids, r1, r3, r_places, rs,
                     0, last, True, False, radius, dihedral, bands, first, second,
                 )  # fmt: skip
             else:
-                _sub_sorted(p, p_lo, p_hi, word2, shift2, mask2, fold, keys, ps, p1, p3, p_places)
+                sorted_again(p, p_lo, p_hi, word2, shift2, mask2, fold, keys, ps, p1, p3, p_places)
                 found, n = _join(
                     found, n, p, p_ids, p1, p3, p_places, ps, r, r_ids, r1, r3, r_places, rs,
                     0, last, False, False, radius, dihedral, bands, first, second,
                 )  # fmt: skip
             if folded:
-                _sub_sorted(t, t_lo, t_hi, word2, shift2, mask2, fold, keys, ts, t1, t3, t_places)
+                sorted_again(t, t_lo, t_hi, word2, shift2, mask2, fold, keys, ts, t1, t3, t_places)
                 found, n = _join(
                     found, n, t, t_ids, t1, t3, t_places, ts, r, r_ids, r1, r3, r_places, rs,
                     0, last, within, True, radius, dihedral, bands, first, second,
