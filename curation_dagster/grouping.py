@@ -9,9 +9,13 @@ import pyarrow.compute as pc
 
 from curation_dagster.core.criteria.evaluate import fold
 from curation_dagster.core.criteria.ledger import settle
-from curation_dagster.core.duplicates.find import GROUPS, find_groups
+from curation_dagster.core.duplicates.find import GROUPS, find_links, groups_of
+from curation_dagster.core.duplicates.overlap import overlap
+from curation_dagster.core.duplicates.representatives import RepresentativeRule
 from curation_dagster.core.harmonize.icd11 import related
+from curation_dagster.core.imaging.measure import measured_by
 from curation_dagster.core.registry.keys import ArchiveVersionKey
+from curation_dagster.linking import remembered_links
 from curation_dagster.views import measured_images, thumbnails
 from curation_dagster.workspace import Workspace
 
@@ -29,7 +33,10 @@ _HASHES = [
 
 
 def group_images(
-    workspace: Workspace, keys: Sequence[ArchiveVersionKey], admitted: Mapping[ArchiveVersionKey, bool] | None
+    workspace: Workspace,
+    keys: Sequence[ArchiveVersionKey],
+    admitted: Mapping[ArchiveVersionKey, bool] | None,
+    run_id: str | None = None,
 ) -> pa.Table:
     """Return how each image of the archive versions relates to the others.
 
@@ -39,6 +46,8 @@ def group_images(
         Whether the corpus takes each archive version. Where it is given, an image may stand for its group only if its
         archive version is admitted and nothing is open or failed about it, people's verdicts included. Without it, as
         inside one archive version before anybody has looked, it may if no rule excludes it.
+    run_id : str or None
+        Where it is given, the search takes over what earlier ones found and is remembered itself.
 
     Returns
     -------
@@ -56,16 +65,24 @@ def group_images(
         wanted = pa.table({"image_id": image_ids, "sha256": [sha_of[i] for i in image_ids]})
         return wanted.join(found, "sha256").select(["image_id", "thumbnail_64", "thumbnail_256"])
 
-    return find_groups(
-        images,
-        _facts(workspace, keys, admitted, images),
-        workspace.criteria.duplicate_bounds,
-        workspace.criteria.representative.order,
-        workspace.criteria.confirmation_rank,
-        related,
-        thumbnails=read_thumbnails,
-        workers=workspace.settings.workers,
-    )
+    criteria, workers = workspace.criteria, workspace.settings.workers
+    if run_id is None:
+        links = find_links(images, criteria.duplicate_bounds, read_thumbnails, workers).links
+    else:
+        links = remembered_links(workspace, images, read_thumbnails, run_id)
+    rule = RepresentativeRule(criteria.representative.order, criteria.confirmation_rank)
+    return groups_of(images, _facts(workspace, keys, admitted, images), links, rule, related)
+
+
+def archives_overlap(workspace: Workspace, groups: pa.Table) -> pa.Table:
+    """Return how many images each pair of archives shares; see :func:`~.core.duplicates.overlap.overlap`."""
+    with workspace.lake.sql("measurements", groups=groups.filter(pc.field("group_id").is_valid())) as sql:
+        members = sql.sql(
+            "SELECT image_id, archive, g.sha256, pixel_sha256, group_id FROM groups g "
+            "LEFT JOIN measurements m ON m.sha256 = g.sha256 AND m.measured_by = ?",
+            params=[measured_by()],
+        ).to_arrow_table()
+    return overlap(members)
 
 
 def _facts(

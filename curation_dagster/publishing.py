@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation_dagster.completing import completions
 from curation_dagster.compute import Failure
 from curation_dagster.core.admission import Admission
 from curation_dagster.core.criteria.evaluate import fold
@@ -108,6 +109,7 @@ def assemble(
     before = workspace.lake.read("corpus", columns=["image_id", "ingested_at"]).to_pylist()
     since = {r["image_id"]: r["ingested_at"] for r in before}
     now = datetime.now(UTC)
+    taken_over = completions(workspace, [g.admission.key for g in gate if g.admission.admitted])
     rows: list[dict[str, Any]] = []
     admissions = []
     for gated in gate:
@@ -120,11 +122,14 @@ def assemble(
             for image in workspace.part("harmonized", key).to_pylist():
                 if image["image_id"] in kept:
                     file = published[image["image_id"]]
+                    values, sources = taken_over.get(image["image_id"], ({}, []))
                     rows.append(
                         {c: image[c] for c in CORPUS.arrow_schema.names if c in image}
+                        | values
                         | {c: file[c] for c in ("file", "sha256", "width", "height")}
                         | {
                             "duplicate_group": group.get(image["image_id"]),
+                            "field_sources": sources or None,
                             "ingested_at": since.get(image["image_id"], now),
                             "criteria_version": workspace.criteria.version,
                             "run_id": run_id,

@@ -14,7 +14,7 @@ _DECIDING = {
     ("core", name)
     for name in ("records", "harmonize", "deidentification", "criteria", "duplicates", "review", "registry")
 }
-_JOINING = {"stage.py", "views.py", "grouping.py"}
+_JOINING = {"stage.py", "views.py", "grouping.py", "linking.py", "completing.py"}
 # how sources are asked, and what was recorded of versions, decides nothing about an image
 _DECIDING_NOTHING = {"hosts.yaml", "retrieval.yaml", "versions.yaml"}
 

@@ -11,9 +11,10 @@ import pyarrow.compute as pc
 
 from curation_dagster.assets.common import archive_asset, global_asset, key_of, markdown_table, shown
 from curation_dagster.core.criteria.evaluate import evaluate
+from curation_dagster.core.duplicates.overlap import HEADERS
 from curation_dagster.core.registry.keys import ArchiveVersionKey
 from curation_dagster.gate import admission_of, archive_versions, groups_made_of, versions_in_view
-from curation_dagster.grouping import group_images
+from curation_dagster.grouping import archives_overlap, group_images
 from curation_dagster.resources import Curation
 from curation_dagster.stage import (
     finish,
@@ -66,7 +67,7 @@ def duplicates(context: dg.AssetExecutionContext, curation: Curation) -> dg.Mate
     keys = [ArchiveVersionKey(a, v) for a, v in sorted(versions_in_view(workspace).items())]
     made_of = groups_made_of(workspace)
     admitted = {k: admission_of(workspace, k).admitted for k in keys}
-    groups = group_images(workspace, keys, admitted)
+    groups = group_images(workspace, keys, admitted, context.run.run_id)
     verdicts = evaluate(workspace.criteria, "duplicates", groups, stamp(context.run.run_id))
     for archive, version in sorted(archive_versions(workspace)):
         key = ArchiveVersionKey(archive, version)
@@ -92,7 +93,13 @@ def duplicates(context: dg.AssetExecutionContext, curation: Curation) -> dg.Mate
         run_id=context.run.run_id,
         reasons=reasons_of(verdicts),
     )
-    return shown(workspace, "duplicates", report, {"relations": _relations(groups)})
+    shared = {
+        "relations": _relations(groups),
+        "overlap_of_archives": markdown_table(
+            [tuple(r.values()) for r in archives_overlap(workspace, groups).to_pylist()], HEADERS
+        ),
+    }
+    return shown(workspace, "duplicates", report, shared)
 
 
 def _relations(groups: pa.Table) -> dg.MarkdownMetadataValue:

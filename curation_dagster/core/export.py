@@ -40,7 +40,7 @@ def neutral(cell: Any) -> str:
         return ""
     if isinstance(cell, bool):
         return "true" if cell else "false"
-    text = str(cell).replace("\x00", "")
+    text = ("; ".join(map(str, cell)) if isinstance(cell, list) else str(cell)).replace("\x00", "")
     if _RUNS.match(text) and not _NUMBER.fullmatch(text):
         return "'" + text
     return text

@@ -8,11 +8,12 @@ Fitzpatrick's.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from curation_dagster.samples import defects, encodings
 from curation_dagster.samples.delivery import Delivery, Shot, csv_bytes, draw_all, write_files, write_zip
-from curation_dagster.samples.skin import Picture
+from curation_dagster.samples.skin import Modality, Picture
 from curation_dagster.samples.twins import Case, cases, one_hot, photograph
 
 _SEED = 20250101
@@ -27,6 +28,10 @@ _V1 = (
     "image_name", "patient_id", "sex", "age_approx", "anatom_site_general_challenge", "diagnosis", "benign_malignant",
     "target",
 )  # fmt: skip
+_VIEWS_MILK: tuple[tuple[Modality, int, tuple[int, int]], ...] = (
+    ("clinical", 0, (800, 600)),
+    ("dermoscopic", 1, (600, 450)),
+)
 _KINDS_2024 = ("nevus", "bcc", "nevus", "melanoma", "sk", "scc")
 _IDDX = {
     "bcc": ("Malignant", "Malignant adnexal epithelial proliferations - Follicular", "Basal cell carcinoma"),
@@ -76,7 +81,7 @@ def write_2020(
     rows: list[dict[str, str]] = []
     mine = cases("isic_2020", images, seed, _KINDS_2020)
     for case in mine:
-        make = encodings.dicom if dicom else encodings.jpeg
+        make: Callable[[Picture], bytes] = encodings.dicom if dicom else encodings.jpeg
         name = _name(case)
         shots.append(Shot(f"train/{name}.{suffix}", photograph("isic_2020", seed, case, make, (640, 480))))
         rows.append(_record_2020(case, name))
@@ -182,7 +187,7 @@ def write_milk10k(folder: Path, images: int = 12, seed: int = _SEED) -> Delivery
         lesion = f"IL_{17 + case.number * 31:07d}"
         label, full = _MILK[case.kind]
         truth.append({"lesion_id": lesion, **one_hot(_MILK_LABELS, label)})
-        for view, number, size in (("clinical", 0, (800, 600)), ("dermoscopic", 1, (600, 450))):
+        for view, number, size in _VIEWS_MILK:
             name = f"ISIC_{4650111 + case.number * 2 + number:07d}"
             draw = photograph("milk10k", seed + number, case, encodings.jpeg, size, view)
             shots.append(Shot(f"{stem}_Input/{lesion}/{name}.jpg", draw))

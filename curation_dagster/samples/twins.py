@@ -12,7 +12,7 @@ from functools import partial
 
 from curation_dagster.samples import encodings, skin
 from curation_dagster.samples.delivery import Draw, generator, picture_seed
-from curation_dagster.samples.skin import Picture
+from curation_dagster.samples.skin import Modality, Picture
 
 DERMOSCOPIC = (600, 450)
 SITES = (
@@ -58,7 +58,7 @@ def photograph(
     case: Case,
     make: Callable[[Picture], bytes] = encodings.jpeg,
     size: tuple[int, int] = DERMOSCOPIC,
-    view: str = "dermoscopic",
+    view: Modality = "dermoscopic",
     again: int = 0,
 ) -> Draw:
     """Return what draws the file of a case: its photograph, or the ``again``-th further one of the same lesion."""
@@ -66,7 +66,7 @@ def photograph(
 
 
 def _draw(
-    seed: int, case: Case, make: Callable[[Picture], bytes], size: tuple[int, int], view: str, again: int
+    seed: int, case: Case, make: Callable[[Picture], bytes], size: tuple[int, int], view: Modality, again: int
 ) -> bytes:
     picture = skin.lesion(seed, size, 1 + case.number % 4, view, case.kind)
     return make(skin.retake(picture, seed + again) if again else picture)

@@ -17,7 +17,7 @@ from __future__ import annotations
 from curation_dagster.schemas.bookkeeping import CHECK_RESULTS, STAGES_TABLE
 from curation_dagster.schemas.columns import ARCHIVE, DECISION, GROUP, IMAGE_ID, RUN, SHA256, VERDICT, VERSION
 from curation_dagster.schemas.corpus import ADMISSIONS, CORPUS, DECISIONS, PUBLISHED, VERDICTS_TABLE
-from curation_dagster.schemas.deduplication import DUPLICATES, DUPLICATES_WITHIN
+from curation_dagster.schemas.deduplication import DUPLICATES, DUPLICATES_WITHIN, LINKS, SEARCHED
 from curation_dagster.schemas.deidentification import DEIDENTIFICATION_RECORD, DEIDENTIFIED
 from curation_dagster.schemas.harmonization import (
     HARMONIZED,
@@ -54,7 +54,7 @@ from curation_dagster.schemas.vocabulary import (
 TABLES: dict[str, Table] = {
     t.name: t
     for t in (
-        FILES, RECORDS, MEASUREMENTS, QUALITY, DEIDENTIFIED, DUPLICATES_WITHIN, HARMONIZED, DUPLICATES,
+        FILES, RECORDS, MEASUREMENTS, QUALITY, DEIDENTIFIED, DUPLICATES_WITHIN, HARMONIZED, DUPLICATES, LINKS, SEARCHED,
         VERDICTS_TABLE, DECISIONS, CORPUS, PUBLISHED, ADMISSIONS, STAGES_TABLE, CHECK_RESULTS,
         REVIEW_QUEUE, REVIEWS, APPROVALS, DEIDENTIFICATION_RECORD,
         LABEL_WORKLIST, MISSINGNESS,
@@ -84,6 +84,7 @@ __all__ = [
     "IMAGE_ID",
     "JOIN_STATES",
     "LABEL_WORKLIST",
+    "LINKS",
     "MEASUREMENTS",
     "MISSINGNESS",
     "MODALITIES",
@@ -98,6 +99,7 @@ __all__ = [
     "REVIEWS",
     "REVIEW_QUEUE",
     "RUN",
+    "SEARCHED",
     "SHA256",
     "SOURCE_PROBES",
     "STAGES",

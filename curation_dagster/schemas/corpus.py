@@ -36,6 +36,12 @@ CORPUS = Table(
         column("height", pa.int32(), "Height.", unit="px", nullable=False, ge=1),
         *UNIFIED_COLUMNS,
         column("duplicate_group", ID, "group_id of the duplicates that this image stands for."),
+        column(
+            "field_sources",
+            TEXTS,
+            "Fields that this image's own record lacks and another member of its group states: the field, then the "
+            "archive and image_id that it comes from.",
+        ),
         ARCHIVE,
         VERSION,
         column("licence", TEXT, "SPDX id or named licence that holds for this image.", nullable=False),

@@ -152,16 +152,25 @@ class Sampling(Model):
         return 1 - (1 - self.confidence) ** (1 / n)
 
 
+CompletedField = Literal[
+    "age_years", "age_low", "age_high", "sex", "fitzpatrick", "anatomy_code", "anatomy_label", "lesion_size_mm",
+    "presentation", "severity_scale", "severity_value", "device", "acquired_year",
+]  # fmt: skip
+
+
 class Representative(Model):
     """Which image stands for a group of duplicates: the first rule that tells two members apart decides.
 
-    ``confirmation_rank`` orders the ways of confirmation, the strongest first.
+    ``confirmation_rank`` orders the ways of confirmation, the strongest first. ``completed`` are the fields that other
+    members of the group may give it, in units that are filled together. A diagnosis and its confirmation, a licence, a
+    patient and a lesion are never passed on.
     """
 
     order: tuple[Literal["eligible", "confirmation", "pixels", "sharpness", "image_id"], ...]
     confirmation_rank: tuple[
         Literal["histopathology", "confocal", "consensus", "follow_up", "expert", "unverified"], ...
     ]
+    completed: tuple[tuple[CompletedField, ...], ...] = ()
     rationale: Text
 
     @model_validator(mode="after")
@@ -175,6 +184,14 @@ class Representative(Model):
         return self
 
 
+class SmallerRadii(Model):
+    """Radii of the search beyond a number of images."""
+
+    images: int
+    candidate_radius: int
+    dihedral_radius: int
+
+
 class Duplicates(Model):
     """Bounds of the search for duplicates, as :class:`curation_dagster.core.duplicates.bounds.DuplicateBounds` has them."""
 
@@ -184,6 +201,7 @@ class Duplicates(Model):
     keypoint_accept: int
     keypoint_review: int
     correlation_accept: float
+    beyond: tuple[SmallerRadii, ...] = ()
     rationale: Text
 
     @model_validator(mode="after")

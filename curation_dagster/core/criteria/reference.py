@@ -102,10 +102,18 @@ def criteria_reference(criteria: CriteriaSet, base: CriteriaSet | None = None) -
         "",
         f"By {', then '.join(r.order)}. Confirmation ranks {', '.join(r.confirmation_rank)}. {r.rationale}",
         "",
+        f"From other members it takes over {'; '.join(', '.join(unit) for unit in r.completed) or 'nothing'}.",
+        "",
         "### Bounds of the search for duplicates",
         "",
         *_table(
-            ("bound", "value"), [(f"`{n}`", f"{v:g}") for n, v in d.model_dump(exclude={"rationale"}).items()]
+            ("bound", "value"),
+            [(f"`{n}`", f"{v:g}") for n, v in d.model_dump(exclude={"rationale", "beyond"}).items()]
+            + [
+                (f"`{n}` beyond {step.images:,} images", f"{getattr(step, n):g}")
+                for step in d.beyond
+                for n in ("candidate_radius", "dihedral_radius")
+            ],
         ),
         "",
         d.rationale,

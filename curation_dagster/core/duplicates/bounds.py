@@ -14,6 +14,19 @@ class BoundsError(ValueError):
 
 
 @dataclass(frozen=True)
+class SmallerRadii:
+    """Radii that hold where more images than ``images`` are compared.
+
+    A chance neighbour of each image within a wide radius is nothing among thousands and too much among millions: pairs
+    grow with the square, and each has to be verified.
+    """
+
+    images: int
+    candidate_radius: int
+    dihedral_radius: int
+
+
+@dataclass(frozen=True)
 class DuplicateBounds:
     """Bounds of the search and of the verification.
 
@@ -31,6 +44,8 @@ class DuplicateBounds:
         The same, from which a person decides.
     correlation_accept : float
         Correlation of the 64x64 thumbnails from which a pair counts as near-duplicates, 0 to 1.
+    beyond : tuple of SmallerRadii
+        Smaller radii for larger numbers of images, in the order of their limits.
 
     Raises
     ------
@@ -44,6 +59,7 @@ class DuplicateBounds:
     keypoint_accept: int
     keypoint_review: int
     correlation_accept: float
+    beyond: tuple[SmallerRadii, ...] = ()
 
     def __post_init__(self) -> None:
         problems = []
@@ -69,8 +85,23 @@ class DuplicateBounds:
                     f"keypoint_review: expected at most keypoint_accept {self.keypoint_accept}, "
                     f"got {self.keypoint_review}"
                 )
+        widest = (0, self.candidate_radius, self.dihedral_radius)
+        for smaller in self.beyond:
+            now = (smaller.images, smaller.candidate_radius, smaller.dihedral_radius)
+            if not all(_is_integer(v) and v >= 0 for v in now):
+                problems.append(f"beyond: expected integers from 0, got {now}")
+            elif now[0] <= widest[0] or now[1] > widest[1] or now[2] > widest[2]:
+                problems.append(f"beyond: expected more images and no larger radii than {widest}, got {now}")
+            else:
+                widest = now
         if problems:
             raise BoundsError("bounds of the duplicate search: " + "; ".join(problems))
+
+    def radii(self, images: int) -> tuple[int, int]:
+        """Return the radius of pictures as they are, and of their variants, among so many images. Bit."""
+        holding = [s for s in self.beyond if images > s.images]
+        last: DuplicateBounds | SmallerRadii = holding[-1] if holding else self
+        return last.candidate_radius, last.dihedral_radius
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> DuplicateBounds:
@@ -82,13 +113,14 @@ class DuplicateBounds:
             If a bound is missing or wrong.
         """
         names = [f.name for f in fields(cls)]
-        missing = [n for n in names if n not in values]
+        missing = [n for n in names if n not in values and n != "beyond"]
         if missing:
             raise BoundsError(
                 "bounds of the duplicate search: the section `duplicates` of the criteria file lacks "
                 + ", ".join(missing)
             )
-        return cls(**{n: values[n] for n in names})
+        beyond = tuple(SmallerRadii(**step) for step in values.get("beyond") or ())
+        return cls(**{n: values[n] for n in names if n != "beyond"}, beyond=beyond)
 
 
 def _is_integer(value: object) -> bool:

@@ -1,15 +1,13 @@
 """Pairs of images that may be duplicates: the same file, the same pixels, or near perceptual hashes.
 
 The candidates are complete: every pair of searchable images whose hashes lie within the radius is among them, the
-mirrored and rotated variants included. Three things keep their number in bounds. Images with the same bytes or pixels
-are linked to the one with the smallest id, not each to each, and only one of them is searched by its hash. Hashes
-of pictures without structure are searched by bytes and pixels only. Images that don't decode are not searched.
+mirrored and rotated variants included. Three things keep their number in bounds. Images with the same bytes, pixels or
+hash are linked to the one with the smallest id, not each to each, and only that one is compared with others by its
+hash. Hashes of pictures without structure are searched by bytes and pixels only. Images that don't decode are not
+searched.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
-from typing import Literal
 
 import duckdb
 import numpy as np
@@ -17,13 +15,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation_dagster.core.duplicates.banded import banded, plan
 from curation_dagster.core.duplicates.bounds import DuplicateBounds
 from curation_dagster.core.duplicates.pairs import Pairs
-from curation_dagster.core.duplicates.scan import scan
+from curation_dagster.core.duplicates.slices import near_pairs
 from curation_dagster.core.duplicates.variants import HASH_BYTES, INVERSE, Hashes
-
-Method = Literal["auto", "scan", "banded"]
 
 SEARCHED_COLUMNS = (
     "image_id",
@@ -46,27 +41,13 @@ CANDIDATES = pa.schema(
 )
 
 
-@dataclass(frozen=True)
-class Costs:
-    """What the steps of both searches cost on one core, to choose between them. Nanoseconds.
-
-    Measured (docs/duplicates.md); a wrong figure makes the search slower, never incomplete.
-    """
-
-    scan_pair: float = 2.4
-    scan_pair_variants: float = 2.9
-    join_row: float = 120.0
-    join_pair: float = 5.0
-
-
 def search(
     new: pa.Table,
     known: pa.Table | None,
     bounds: DuplicateBounds,
     workers: int = 1,
-    method: Method = "auto",
 ) -> pa.Table:
-    """Return the candidate pairs with at least one image of ``new``.
+    """Return the candidate pairs, but for near hashes of two images that were both known before.
 
     Parameters
     ----------
@@ -76,11 +57,9 @@ def search(
         Images that were searched among themselves before, with the same columns. Costs grow with
         ``new * (new + known)``.
     bounds : DuplicateBounds
-        Radii.
+        Radii; which ones hold depends on how many images there are.
     workers : int
         Threads.
-    method : {"auto", "scan", "banded"}
-        How near hashes are found; all find the same pairs.
 
     Returns
     -------
@@ -93,58 +72,35 @@ def search(
     ValueError
         If an image_id occurs twice, is null, or a hash has not 32 bytes.
     """
-    readable = _readable(new)
-    earlier = _readable(known) if known is not None else readable.slice(0, 0)
-    _refuse_repeated_ids(pa.concat_tables([readable, earlier])["image_id"])
-    exact = _exact(readable, earlier)
-    left, right = _searchable(readable, earlier)
-    near = _perceptual(left, right, bounds, workers, method)
-    known_exact = pa.table({"a": exact["a"], "b": exact["b"]})
+    images = (
+        new
+        if known is None
+        else pa.concat_tables([new.select(SEARCHED_COLUMNS), known.select(SEARCHED_COLUMNS)])
+    )
+    readable = _readable(images)
+    _refuse_repeated_ids(readable["image_id"])
+    exact, chosen = _exact(readable), searchable(images)
+    equal = _equal_hashes(readable, chosen)
+    earlier = pc.is_in(chosen["image_id"], known["image_id"].combine_chunks()) if known is not None else None
+    left, right = (
+        (chosen, chosen.slice(0, 0))
+        if earlier is None
+        else (chosen.filter(pc.invert(earlier)), chosen.filter(earlier))
+    )
+    radius, dihedral_radius = bounds.radii(chosen.num_rows)
+    near = pa.concat_tables([equal, _perceptual(left, right, radius, dihedral_radius, workers)])
     if near.num_rows and exact.num_rows:
-        near = near.join(known_exact, keys=["a", "b"], join_type="left anti")
+        near = near.join(exact.select(["a", "b"]), keys=["a", "b"], join_type="left anti")
     found = pa.concat_tables([exact, near.select(CANDIDATES.names).cast(CANDIDATES)])
     return found.sort_by([("a", "ascending"), ("b", "ascending"), ("variant", "ascending")])
 
 
-def near_pairs(
-    left: Hashes,
-    right: Hashes | None,
-    radius: int,
-    dihedral_radius: int | None,
-    workers: int = 1,
-    method: Method = "auto",
-    costs: Costs | None = None,
-) -> Pairs:
-    """Return all pairs of hashes within the radius, by the cheaper of the two methods.
+def searchable(images: pa.Table) -> pa.Table:
+    """Return the images whose hashes are compared: they decode, have structure, and are the first of equal pixels and hash.
 
-    The scan costs ``pairs * (scan_pair or scan_pair_variants)`` over the workers. The join costs, for each
-    combination of bands, its rows and the pairs that agree by chance; see :func:`~.banded.plan`.
+    The first is the one with the smallest id. It stands for the others, which are linked to it.
     """
-    if method == "scan":
-        return scan(left, right, radius, dihedral_radius, workers)
-    costs = costs or Costs()
-    n, m = len(left), len(right) if right is not None else len(left)
-    plain = plan(n, m, radius, costs.join_row, costs.join_pair)
-    mirrored = (
-        None if dihedral_radius is None else plan(n, m, dihedral_radius, costs.join_row, costs.join_pair)
-    )
-    possible = plain is not None and (dihedral_radius is None or mirrored is not None)
-    if method == "banded" and not possible:
-        raise ValueError(
-            f"radius {radius} and dihedral radius {dihedral_radius} need too many band combinations for the "
-            "banded join; use the scan, which takes any radius"
-        )
-    pairs = n * m / (2 if right is None else 1)
-    scanning = (
-        pairs
-        * (costs.scan_pair if dihedral_radius is None else costs.scan_pair + costs.scan_pair_variants)
-        / 1e9
-    )
-    if plain is not None and possible:
-        joining = plain.seconds + (7 * mirrored.seconds if mirrored is not None else 0)
-        if method == "banded" or joining < scanning:
-            return banded(left, right, radius, dihedral_radius, (plain, mirrored), workers)
-    return scan(left, right, radius, dihedral_radius, workers)
+    return _first_of_each(_distinct_pixels(images), "phash256")
 
 
 def _readable(images: pa.Table) -> pa.Table:
@@ -167,28 +123,20 @@ def _refuse_repeated_ids(ids: pa.ChunkedArray) -> None:
         )
 
 
-def _exact(new: pa.Table, known: pa.Table) -> pa.Table:
+def _exact(images: pa.Table) -> pa.Table:
     """Return pairs with equal bytes, image data or pixels: each image with the smallest id of its class."""
     queries = [
         f"""
         SELECT center AS a, image_id AS b, '{kind}' AS kind, {rank} AS rank
-        FROM (
-            SELECT image_id, is_new, min(image_id) OVER w AS center, arg_min(is_new, image_id) OVER w AS center_is_new
-            FROM images
-            WHERE {key} IN (SELECT {key} FROM images WHERE is_new AND {key} IS NOT NULL)
-            WINDOW w AS (PARTITION BY {key})
-        )
-        WHERE image_id <> center AND (is_new OR center_is_new)
+        FROM (SELECT image_id, min(image_id) OVER (PARTITION BY {key}) AS center FROM images WHERE {key} IS NOT NULL)
+        WHERE image_id <> center
         """
         for rank, (key, kind) in enumerate(
             (("sha256", "same_file"), ("stream_sha256", "same_pixels"), ("pixel_sha256", "same_pixels"))
         )
     ]
-    keys = ["image_id", "sha256", "stream_sha256", "pixel_sha256"]
-    columns = {name: pa.concat_tables([new.select(keys), known.select(keys)])[name] for name in keys}
-    columns["is_new"] = pa.array(np.arange(new.num_rows + known.num_rows) < new.num_rows)
     with duckdb.connect() as connection:
-        connection.register("images", pa.table(columns))
+        connection.register("images", images.select(["image_id", "sha256", "stream_sha256", "pixel_sha256"]))
         found = connection.sql(
             f"SELECT a, b, arg_min(kind, rank) AS kind FROM ({' UNION ALL '.join(queries)}) GROUP BY a, b"
         ).to_arrow_table()
@@ -198,15 +146,14 @@ def _exact(new: pa.Table, known: pa.Table) -> pa.Table:
             "b": found["b"],
             "kind": found["kind"],
             "variant": pa.array(np.zeros(found.num_rows, np.uint8)),
-            "distance": _distances_between(found, new, known),
+            "distance": _distances_between(found, images),
         },
         schema=CANDIDATES,
     )
 
 
-def _distances_between(pairs: pa.Table, new: pa.Table, known: pa.Table) -> pa.Array:
-    ids = pa.concat_arrays([*new["image_id"].chunks, *known["image_id"].chunks, pa.array([], pa.string())])
-    hashes = pa.concat_tables([new.select(["phash256"]), known.select(["phash256"])])["phash256"]
+def _distances_between(pairs: pa.Table, images: pa.Table) -> pa.Array:
+    ids, hashes = images["image_id"].combine_chunks(), images["phash256"]
     left = hashes.take(pc.index_in(pairs["a"], ids))
     right = hashes.take(pc.index_in(pairs["b"], ids))
     both = pc.and_(left.is_valid(), right.is_valid()).to_numpy()
@@ -218,16 +165,6 @@ def _distances_between(pairs: pa.Table, new: pa.Table, known: pa.Table) -> pa.Ar
     return pa.array(values, mask=~both)
 
 
-def _searchable(new: pa.Table, known: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """Return the images whose hashes are compared: structured ones, and one of each class of equal pixels.
-
-    A new image with the pixels of a known one is left out: its pixels were searched before.
-    """
-    left, right = (_distinct_pixels(_structured(images)) for images in (new, known))
-    fresh = pc.invert(pc.is_in(left["pixels"], right["pixels"].combine_chunks()))
-    return left.filter(fresh), right
-
-
 def _structured(images: pa.Table) -> pa.Table:
     usable = pc.and_(
         images["phash256"].is_valid(), pc.invert(pc.fill_null(images["hash_is_degenerate"], True))
@@ -236,22 +173,43 @@ def _structured(images: pa.Table) -> pa.Table:
 
 
 def _distinct_pixels(images: pa.Table) -> pa.Table:
-    # rows are ordered by id, so the first of each class has the smallest; an image without a digest is its own class
-    pixels = pc.coalesce(images["pixel_sha256"], images["sha256"], images["image_id"])
-    codes = (
-        pixels.combine_chunks().dictionary_encode().indices.to_numpy()
-        if len(pixels)
-        else np.empty(0, np.int32)
+    structured = _structured(_readable(images))
+    # an image without a digest is its own class
+    pixels = pc.coalesce(structured["pixel_sha256"], structured["sha256"], structured["image_id"])
+    return _first_of_each(structured.append_column("pixels", pixels), "pixels")
+
+
+def _first_of_each(images: pa.Table, column: str) -> pa.Table:
+    """Return the first image of each value; rows are ordered by id, so it has the smallest."""
+    if images.num_rows == 0:
+        return images
+    _, first = np.unique(
+        images[column].combine_chunks().dictionary_encode().indices.to_numpy(), return_index=True
     )
-    _, first = np.unique(codes, return_index=True)
-    return images.append_column("pixels", pixels).take(pa.array(np.sort(first), pa.int64()))
+    return images.take(pa.array(np.sort(first), pa.int64()))
 
 
-def _perceptual(
-    new: pa.Table, known: pa.Table, bounds: DuplicateBounds, workers: int, method: Method
-) -> pa.Table:
+def _equal_hashes(readable: pa.Table, chosen: pa.Table) -> pa.Table:
+    """Return each image that stands back for another with its very hash, with that one."""
+    distinct = _distinct_pixels(readable).select(["image_id", "phash256"])
+    centers = chosen.select(["image_id", "phash256"]).rename_columns(["center", "phash256"])
+    joined = distinct.join(centers, "phash256")
+    joined = joined.filter(pc.not_equal(joined["image_id"], joined["center"]))
+    count = joined.num_rows
+    return pa.table(
+        {
+            "a": joined["center"],
+            "b": joined["image_id"],
+            "kind": pa.array(["perceptual"] * count, pa.string()),
+            "variant": pa.array(np.zeros(count, np.uint8)),
+            "distance": pa.array(np.zeros(count, np.int16)),
+        }
+    )
+
+
+def _perceptual(new: pa.Table, known: pa.Table, radius: int, dihedral_radius: int, workers: int) -> pa.Table:
     left, right = (Hashes.of_bytes(hash_bytes(images["phash256"])) for images in (new, known))
-    radii = (bounds.candidate_radius, bounds.dihedral_radius, workers, method)
+    radii = (radius, dihedral_radius, workers)
     parts = []
     for side, images, pairs in (
         (None, new, near_pairs(left, None, *radii)),

@@ -21,14 +21,15 @@ def with_declared(links: pa.Table, images: pa.Table, facts: pa.Table | None) -> 
     links : pyarrow.Table
         Schema ``LINKS``.
     images : pyarrow.Table
-        With ``image_id``; a parent that is none of them is left out.
+        With ``image_id``; a link of which an end is none of them is left out.
     facts : pyarrow.Table or None
         With ``image_id`` and, where images were made of others, ``parent_image_id``.
     """
     if facts is None or "parent_image_id" not in facts.column_names:
         return links
-    known = pc.is_in(facts["parent_image_id"], images["image_id"].combine_chunks())
-    declared = facts.filter(pc.and_(known, pc.is_valid(facts["parent_image_id"])))
+    known = images["image_id"].combine_chunks()
+    both = pc.and_(pc.is_in(facts["parent_image_id"], known), pc.is_in(facts["image_id"], known))
+    declared = facts.filter(pc.and_(both, pc.is_valid(facts["parent_image_id"])))
     pairs = sorted(
         {
             tuple(sorted(pair))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation_dagster.core.duplicates.bounds import DuplicateBounds
-from curation_dagster.core.duplicates.candidates import SEARCHED_COLUMNS, search
+from curation_dagster.core.duplicates.candidates import SEARCHED_COLUMNS, search, searchable
 from curation_dagster.core.duplicates.declared import with_declared
 from curation_dagster.core.duplicates.grouping import (
     UNCERTAIN,
@@ -23,12 +23,13 @@ from curation_dagster.core.duplicates.grouping import (
 )
 from curation_dagster.core.duplicates.labels import Related, in_conflict, labels_of
 from curation_dagster.core.duplicates.representatives import Facts, RepresentativeRule
-from curation_dagster.core.duplicates.verification import Thumbnails, verify
+from curation_dagster.core.duplicates.verification import LINKS, Thumbnails, verify
 from curation_dagster.schemas import DUPLICATES
 
 NOT_OURS = ("verdict", "failed", "review", "run_id")
 GROUPS = pa.schema([f for f in DUPLICATES.arrow_schema if f.name not in NOT_OURS])
 
+_SEARCHED = ("image_id", "phash256")
 _IDENTITY_COLUMNS = ("image_id", "archive", "version", "sha256")
 
 
@@ -82,35 +83,87 @@ def find_groups(
     if thumbnails is None:
         _require(images, ("thumbnail_64", "thumbnail_256"))
         thumbnails = thumbnails_in(images)
-    links = with_declared(find_links(images, None, bounds, thumbnails, workers), images, facts)
+    links = find_links(images, bounds, thumbnails, workers).links
     rule = RepresentativeRule(representative_rule, confirmation_rank)
     return groups_of(images, facts, links, rule, related)
 
 
+@dataclass(frozen=True)
+class Linked:
+    """What a search found, and what the next one may take over.
+
+    Parameters
+    ----------
+    links : pyarrow.Table
+        Every verified link among the images, schema ``LINKS``.
+    fresh : pyarrow.Table
+        Those found by hash now: to be remembered.
+    kept : pyarrow.Table
+        Those found by hash before that still hold.
+    fresh_ids, kept_ids : pyarrow.Table
+        ``image_id`` and ``phash256`` of the images that were searched now, and before.
+    """
+
+    links: pa.Table
+    fresh: pa.Table
+    kept: pa.Table
+    fresh_ids: pa.Table
+    kept_ids: pa.Table
+
+
 def find_links(
-    new: pa.Table,
-    known: pa.Table | None,
+    images: pa.Table,
     bounds: DuplicateBounds,
     thumbnails: Thumbnails,
     workers: int = 1,
-) -> pa.Table:
-    """Return the verified links with at least one image of ``new``.
+    remembered: pa.Table | None = None,
+    searched: pa.Table | None = None,
+) -> Linked:
+    """Return the verified links among the images.
 
-    Links of ``known`` images among themselves are not looked for again: together with the links found before, the
-    result gives the same groups as a search from scratch.
-
-    Returns
-    -------
-    pyarrow.Table
-        Schema ``LINKS`` of :mod:`~curation_dagster.core.duplicates.verification`.
+    Parameters
+    ----------
+    remembered, searched : pyarrow.Table or None
+        ``fresh`` and ``kept`` of the last search, put together, and its ``fresh_ids`` and ``kept_ids``. Images of
+        ``searched`` are not compared with each other again. The result is that of a search from scratch, provided that
+        ``searched`` holds images that were all compared with each other, by the same code and the same radii.
     """
-    return verify(search(new, known, bounds, workers), thumbnails, bounds, workers)
+    chosen = searchable(images).select(list(_SEARCHED))
+    if remembered is None or searched is None:
+        remembered, kept_ids = LINKS.empty_table(), chosen.slice(0, 0)
+    else:
+        kept_ids = chosen.join(searched.select(list(_SEARCHED)), list(_SEARCHED), join_type="left semi")
+    known_ids = kept_ids["image_id"].combine_chunks()
+    known = pc.is_in(images["image_id"], known_ids)
+    near = search(images.filter(pc.invert(known)), images.filter(known), bounds, workers)
+    found = verify(near, thumbnails, bounds, workers)
+    kept = remembered.filter(
+        pc.and_(pc.is_in(remembered["a"], known_ids), pc.is_in(remembered["b"], known_ids))
+    )
+    taken_over = kept
+    if kept.num_rows and found.num_rows:  # the same bytes or pixels, known since
+        taken_over = kept.join(found.select(["a", "b"]), ["a", "b"], join_type="left anti").select(
+            LINKS.names
+        )
+    ids = chosen["image_id"].combine_chunks()
+    by_hash = pc.is_in(found["kind"], pa.array(["near", "uncertain"]))
+    among = pc.and_(pc.is_in(found["a"], ids), pc.is_in(found["b"], ids))
+    links = pa.concat_tables([found, taken_over.cast(LINKS)])
+    return Linked(
+        links.sort_by([("a", "ascending"), ("b", "ascending")]),
+        found.filter(pc.and_(by_hash, among)),
+        kept,
+        chosen.filter(pc.invert(pc.is_in(ids, known_ids))),
+        kept_ids,
+    )
 
 
 def groups_of(
     images: pa.Table, facts: pa.Table | None, links: pa.Table, rule: RepresentativeRule, related: Related
 ) -> pa.Table:
-    """Return the rows of all images from the links among them; see :func:`find_groups`."""
+    """Return the rows of all images from the links among them and those declared; see :func:`find_groups`."""
+    decoded = pc.fill_null(pc.equal(images["decode_state"], "ok"), False)
+    links = with_declared(links, images.filter(decoded), facts)
     joined, doubtful = neighbours(links), neighbours(links, uncertain=True)
     involved = _facts_of(images, facts, sorted(joined.keys() | doubtful.keys()))
     found: dict[str, dict[str, Any]] = {}
@@ -118,7 +171,7 @@ def groups_of(
         for image_id, row in _group(members, [involved[m] for m in members], joined, rule, related):
             found[image_id] = row
     _mark_uncertain(found, doubtful)
-    readable = pc.fill_null(pc.equal(images["decode_state"], "ok"), False).to_pylist()
+    readable = decoded.to_pylist()
     columns = [images[name].to_pylist() for name in _IDENTITY_COLUMNS]
     rows = []
     for image_id, archive, version, sha256, decodes in zip(*columns, readable, strict=True):

@@ -1,7 +1,7 @@
 import pytest
 
 from curation_dagster.core.criteria.loading import load_criteria
-from curation_dagster.core.duplicates.bounds import BoundsError, DuplicateBounds
+from curation_dagster.core.duplicates.bounds import BoundsError, DuplicateBounds, SmallerRadii
 
 GOOD = {
     "candidate_radius": 64,
@@ -49,3 +49,26 @@ def test_refuses_what_contradicts_itself(wrong, message):
 def test_reports_all_problems_at_once():
     with pytest.raises(BoundsError, match=r"accept_radius.*keypoint_accept"):
         DuplicateBounds(**GOOD | {"accept_radius": -1, "keypoint_accept": -1})
+
+
+def test_smaller_radii_hold_beyond_their_number_of_images():
+    bounds = DuplicateBounds(
+        64, 31, 40, 20, 10, 0.99, (SmallerRadii(1000, 36, 24), SmallerRadii(5000, 24, 24))
+    )
+    sizes = (0, 1000, 1001, 5000, 5001, 10**9)
+    assert [bounds.radii(n) for n in sizes] == [(64, 40)] * 2 + [(36, 24)] * 2 + [(24, 24)] * 2
+
+
+@pytest.mark.parametrize(
+    "beyond",
+    [
+        (SmallerRadii(1000, 65, 24),),
+        (SmallerRadii(1000, 36, 41),),
+        (SmallerRadii(0, 36, 24),),
+        (SmallerRadii(1000, 36, 24), SmallerRadii(1000, 24, 24)),
+        (SmallerRadii(1000, 24, 24), SmallerRadii(2000, 36, 24)),
+    ],
+)
+def test_radii_that_grow_with_the_number_of_images_are_refused(beyond):
+    with pytest.raises(BoundsError, match="beyond: expected more images and no larger radii"):
+        DuplicateBounds(64, 31, 40, 20, 10, 0.99, beyond)
