@@ -1,0 +1,20 @@
+"""Which engine works: this machine's processes and threads, or a cluster. Both give the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, TypeAlias
+
+from curation_dagster import cluster, compute
+from curation_dagster.settings import Settings
+
+MapFiles: TypeAlias = Callable[..., Iterator[tuple[int, Any, compute.Failure | None]]]
+"""As :func:`curation_dagster.compute.map_files`."""
+
+
+def files_mapper(settings: Settings) -> MapFiles:
+    """Return what maps a function over files, as ``CURATION_ENGINE`` says."""
+    if settings.engine == "ray":
+        return partial(cluster.map_files, address=settings.ray_address)
+    return compute.map_files
