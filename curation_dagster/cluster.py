@@ -100,19 +100,21 @@ def map_files(
 
 def map_tasks(
     function: Callable[..., Any],
-    tasks: Sequence[tuple[Any, ...]],
-    shared: Sequence[Any] = (),
+    parts: Sequence[Any],
+    tasks: Sequence[tuple[tuple[int, ...], tuple[Any, ...]]],
     address: str = "auto",
     patience_s: float = _PATIENCE_SECONDS,
 ) -> Iterator[Any]:
-    """Yield ``function(*shared, *task)`` for each task, in the order of completion.
+    """Yield ``function(*parts, *arguments)`` for each task, in the order of completion.
 
     Parameters
     ----------
     function : callable
         A module-level function without side effects: the tasks of a lost node run again.
-    shared : sequence
-        What all tasks read; sent to each node once.
+    parts : sequence
+        Large values that several tasks read. Each is sent to a node at most once.
+    tasks : sequence
+        For each task the positions of the parts that it reads, and its further arguments.
 
     Raises
     ------
@@ -125,10 +127,11 @@ def map_tasks(
         return
     with connected(address) as ray:
         run = ray.remote(num_cpus=1, max_retries=_RETRIES)(_run_task)
-        held = [ray.put(value) for value in shared]
+        held = [ray.put(value) for value in parts]
 
-        def submit(task: tuple[Any, ...]) -> Any:
-            return run.remote(function, code_version(), *held, *task)
+        def submit(task: tuple[tuple[int, ...], tuple[Any, ...]]) -> Any:
+            positions, arguments = task
+            return run.remote(function, code_version(), *(held[p] for p in positions), *arguments)
 
         for _, answer, error in _gather(ray, submit, deque(tasks), address, patience_s):
             if error is not None:

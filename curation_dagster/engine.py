@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, TypeAlias
 
-from curation_dagster import cluster, compute
+from curation_dagster import cluster, compute, spread
+from curation_dagster.core.duplicates.candidates import NearPairs, near_pairs
 from curation_dagster.settings import Settings
 
 MapFiles: TypeAlias = Callable[..., Iterator[tuple[int, Any, compute.Failure | None]]]
@@ -18,3 +19,10 @@ def files_mapper(settings: Settings) -> MapFiles:
     if settings.engine == "ray":
         return partial(cluster.map_files, address=settings.ray_address)
     return compute.map_files
+
+
+def near_search(settings: Settings) -> NearPairs:
+    """Return what finds near hashes, as ``CURATION_ENGINE`` says."""
+    if settings.engine == "ray":
+        return partial(spread.near_pairs_on_cluster, address=settings.ray_address)
+    return near_pairs

@@ -12,6 +12,7 @@ from curation_dagster.core.criteria.ledger import settle
 from curation_dagster.core.duplicates.find import GROUPS, find_groups
 from curation_dagster.core.harmonize.icd11 import related
 from curation_dagster.core.registry.keys import ArchiveVersionKey
+from curation_dagster.engine import near_search
 from curation_dagster.views import measured_images, thumbnails
 from curation_dagster.workspace import Workspace
 
@@ -64,6 +65,7 @@ def group_images(
         related,
         thumbnails=read_thumbnails,
         workers=workspace.settings.workers,
+        pairs_within=near_search(workspace.settings),
     )
 
 

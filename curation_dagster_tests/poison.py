@@ -6,6 +6,9 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
+
+from curation_dagster.compute import Failure
 
 
 def slow_poisoned(path: str) -> tuple[str, int]:
@@ -32,3 +35,20 @@ def sleep_without_end(path: str) -> None:
     """Write down the own process id, and sleep."""
     Path(path).write_text(str(os.getpid()))
     time.sleep(600.0)
+
+
+def row_of_number(number: str) -> dict[str, Any]:
+    """Return a row of measurements; one number kills its process each time."""
+    if number == "7":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return {"sha256": f"{int(number):064x}", "measured_by": "m1", "decode_state": "ok"}
+
+
+def failed_row(number: str, failure: Failure) -> dict[str, Any]:
+    """Return the row of a number that failed."""
+    return {
+        "sha256": f"{int(number):064x}",
+        "measured_by": "m1",
+        "decode_state": "worker_died",
+        "decode_detail": failure.detail,
+    }

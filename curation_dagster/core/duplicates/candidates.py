@@ -8,8 +8,10 @@ of pictures without structure are searched by bytes and pixels only. Images that
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Literal, TypeAlias
 
 import duckdb
 import numpy as np
@@ -24,6 +26,9 @@ from curation_dagster.core.duplicates.scan import scan
 from curation_dagster.core.duplicates.variants import HASH_BYTES, INVERSE, Hashes
 
 Method = Literal["auto", "scan", "banded"]
+
+NearPairs: TypeAlias = Callable[..., Pairs]
+"""As :func:`near_pairs`, from two sets of hashes, two radii and a number of workers."""
 
 SEARCHED_COLUMNS = (
     "image_id",
@@ -65,6 +70,7 @@ def search(
     bounds: DuplicateBounds,
     workers: int = 1,
     method: Method = "auto",
+    pairs_within: NearPairs | None = None,
 ) -> pa.Table:
     """Return the candidate pairs with at least one image of ``new``.
 
@@ -81,6 +87,8 @@ def search(
         Threads.
     method : {"auto", "scan", "banded"}
         How near hashes are found; all find the same pairs.
+    pairs_within : callable or None
+        What finds them, such as a cluster; this machine without it.
 
     Returns
     -------
@@ -98,7 +106,7 @@ def search(
     _refuse_repeated_ids(pa.concat_tables([readable, earlier])["image_id"])
     exact = _exact(readable, earlier)
     left, right = _searchable(readable, earlier)
-    near = _perceptual(left, right, bounds, workers, method)
+    near = _perceptual(left, right, bounds, workers, pairs_within or partial(near_pairs, method=method))
     known_exact = pa.table({"a": exact["a"], "b": exact["b"]})
     if near.num_rows and exact.num_rows:
         near = near.join(known_exact, keys=["a", "b"], join_type="left anti")
@@ -248,14 +256,14 @@ def _distinct_pixels(images: pa.Table) -> pa.Table:
 
 
 def _perceptual(
-    new: pa.Table, known: pa.Table, bounds: DuplicateBounds, workers: int, method: Method
+    new: pa.Table, known: pa.Table, bounds: DuplicateBounds, workers: int, pairs_within: NearPairs
 ) -> pa.Table:
     left, right = (Hashes.of_bytes(hash_bytes(images["phash256"])) for images in (new, known))
-    radii = (bounds.candidate_radius, bounds.dihedral_radius, workers, method)
+    radii = (bounds.candidate_radius, bounds.dihedral_radius, workers)
     parts = []
     for side, images, pairs in (
-        (None, new, near_pairs(left, None, *radii)),
-        (right, known, near_pairs(left, right, *radii) if len(right) else Pairs.joined(())),
+        (None, new, pairs_within(left, None, *radii)),
+        (right, known, pairs_within(left, right, *radii) if len(right) else Pairs.joined(())),
     ):
         a = new["image_id"].take(pa.array(pairs.left))
         b = images["image_id"].take(pa.array(pairs.right))

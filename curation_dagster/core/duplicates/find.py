@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation_dagster.core.duplicates.bounds import DuplicateBounds
-from curation_dagster.core.duplicates.candidates import SEARCHED_COLUMNS, search
+from curation_dagster.core.duplicates.candidates import SEARCHED_COLUMNS, NearPairs, search
 from curation_dagster.core.duplicates.grouping import (
     UNCERTAIN,
     Link,
@@ -40,6 +40,7 @@ def find_groups(
     related: Related,
     thumbnails: Thumbnails | None = None,
     workers: int = 1,
+    pairs_within: NearPairs | None = None,
 ) -> pa.Table:
     """Return how each image relates to the others.
 
@@ -63,6 +64,8 @@ def find_groups(
         :func:`~curation_dagster.core.duplicates.verification.verify`.
     workers : int
         Threads.
+    pairs_within : callable or None
+        What finds near hashes, such as a cluster; this machine without it.
 
     Returns
     -------
@@ -80,7 +83,7 @@ def find_groups(
     if thumbnails is None:
         _require(images, ("thumbnail_64", "thumbnail_256"))
         thumbnails = thumbnails_in(images)
-    links = find_links(images, None, bounds, thumbnails, workers)
+    links = find_links(images, None, bounds, thumbnails, workers, pairs_within)
     rule = RepresentativeRule(representative_rule, confirmation_rank)
     return groups_of(images, facts, links, rule, related)
 
@@ -91,6 +94,7 @@ def find_links(
     bounds: DuplicateBounds,
     thumbnails: Thumbnails,
     workers: int = 1,
+    pairs_within: NearPairs | None = None,
 ) -> pa.Table:
     """Return the verified links with at least one image of ``new``.
 
@@ -102,7 +106,7 @@ def find_links(
     pyarrow.Table
         Schema ``LINKS`` of :mod:`~curation_dagster.core.duplicates.verification`.
     """
-    return verify(search(new, known, bounds, workers), thumbnails, bounds, workers)
+    return verify(search(new, known, bounds, workers, pairs_within=pairs_within), thumbnails, bounds, workers)
 
 
 def groups_of(
