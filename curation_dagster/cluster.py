@@ -12,6 +12,7 @@ system that all of them mount (docs/scaling.md). They need the same code, and a 
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -86,7 +87,9 @@ def map_files(
         )
 
         def submit(chunk: _Chunk) -> Any:
-            return run.remote(function, [(i, items[i]) for i in chunk.indices], timeout_s, memory_mb, code_version())
+            return run.remote(
+                function, [(i, items[i]) for i in chunk.indices], timeout_s, memory_mb, code_version()
+            )
 
         for chunk, answer, error in _gather(ray, submit, pending, address, patience_s):
             if error is None:
@@ -162,7 +165,7 @@ def connected(address: str) -> Iterator[Any]:
         return
     try:
         # what workers print may name files, so none of it comes into the log of the run
-        ray.init(address=address, log_to_driver=False, logging_level="warning", configure_logging=False)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, configure_logging=False)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         raise ClusterError(
             f"no Ray cluster answers at {address} ({type(error).__name__}). Nothing was done; start one (`ray start --head`), "
@@ -225,7 +228,9 @@ def _cause(error: Any) -> Exception:
     cause = error.cause
     if isinstance(cause, WorkerError | ClusterError | ValueError):
         return cause
-    return ClusterError(f"a task failed with {type(cause).__name__}; its own message is in the log of the node")
+    return ClusterError(
+        f"a task failed with {type(cause).__name__}; its own message is in the log of the node"
+    )
 
 
 def _run_chunk(

@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from curation_dagster import cluster, compute, spread
-from curation_dagster.core.duplicates.candidates import NearPairs, near_pairs
+from curation_dagster.core.duplicates.candidates import NearPairs
+from curation_dagster.core.duplicates.slices import near_pairs
 from curation_dagster.settings import Settings
 
 MapFiles: TypeAlias = Callable[..., Iterator[tuple[int, Any, compute.Failure | None]]]

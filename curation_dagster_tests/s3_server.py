@@ -20,7 +20,10 @@ import boto3
 from botocore.config import Config
 
 BUCKET = "curation-tables"
-KEY_ID, SECRET = "AKIAPLANTED0000000007", "planted/secret+of+the+store/7f3b"  # searched for by a test: must be nowhere
+KEY_ID, SECRET = (
+    "AKIAPLANTED0000000007",
+    "planted/secret+of+the+store/7f3b",
+)  # searched for by a test: must be nowhere
 
 
 @dataclass(frozen=True)

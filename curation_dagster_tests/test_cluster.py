@@ -22,8 +22,8 @@ import pytest
 
 from curation_dagster import cluster, compute
 from curation_dagster.cluster import ClusterError
-from curation_dagster.core.duplicates.candidates import near_pairs
 from curation_dagster.core.duplicates.find import find_groups
+from curation_dagster.core.duplicates.slices import Costs, near_pairs, slices
 from curation_dagster.core.duplicates.variants import Hashes
 from curation_dagster.engine import files_mapper, near_search
 from curation_dagster.lake import Lake
@@ -34,7 +34,13 @@ from curation_dagster.spread import near_pairs_on_cluster
 from curation_dagster.workspace import Workspace
 from curation_dagster_tests import poison
 from curation_dagster_tests.core.duplicates.builders import BOUNDS, ORDER, RANK, clustered_bits, related
-from curation_dagster_tests.core.duplicates.pictures import TRANSFORMATIONS, image_row, images_table, jpeg, lesion
+from curation_dagster_tests.core.duplicates.pictures import (
+    TRANSFORMATIONS,
+    image_row,
+    images_table,
+    jpeg,
+    lesion,
+)
 from curation_dagster_tests.installation import open_installation
 from curation_dagster_tests.ray_cluster import LocalCluster, descendants, local_cluster
 from curation_dagster_tests.test_pipeline import fingerprints
@@ -102,7 +108,9 @@ def test_a_file_that_kills_its_host_each_time_is_found_out(tmp_path: Path, ray_c
     assert "every process that had this file died, 4 times in a row" in failure.detail
 
 
-def test_a_killed_pass_on_the_cluster_is_taken_up_by_either_engine(tmp_path: Path, by_ray: LocalCluster) -> None:
+def test_a_killed_pass_on_the_cluster_is_taken_up_by_either_engine(
+    tmp_path: Path, by_ray: LocalCluster
+) -> None:
     items = [str(n) for n in range(2 * CHUNK_ROWS + 20)]
     work = Pass(
         "measurements", poison.row_of_number, "sha256", lambda n: f"{int(n):064x}", poison.failed_row, "m1"
@@ -157,7 +165,9 @@ def test_the_assets_measure_on_the_cluster_and_find_the_same(
         for k, v in fingerprints(Workspace(Settings.load(curated_home))).items()
         if k[0] == "isic_archive"
     }
-    rows = made.workspace.lake.read("stages", columns=["archive", "version", "stage", "fingerprint"]).to_pylist()
+    rows = made.workspace.lake.read(
+        "stages", columns=["archive", "version", "stage", "fingerprint"]
+    ).to_pylist()
     assert {(r["archive"], r["version"], r["stage"]): r["fingerprint"] for r in rows} == expected
     names = [c for c in MEASUREMENTS.arrow_schema.names if c != "run_id"]
     there = made.workspace.lake.read("measurements", columns=names).sort_by("sha256")
@@ -200,7 +210,8 @@ def test_no_cluster_is_an_error_and_not_a_local_run() -> None:
     )
     found = subprocess.run(
         [sys.executable, "-c", code],
-        env={k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | {"RAY_TMPDIR": "/nonexistent"},
+        env={k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+        | {"RAY_TMPDIR": "/nonexistent"},
         capture_output=True,
         text=True,
         timeout=120,
@@ -233,21 +244,29 @@ def test_the_environment_chooses_the_engine() -> None:
     assert files_mapper(Settings.load(environment={})) is compute.map_files
     chosen = Settings.load(environment={"CURATION_ENGINE": "ray", "RAY_ADDRESS": "head:6379"})
     assert (chosen.engine, chosen.ray_address) == ("ray", "head:6379")
-    named = Settings.load(environment={"RAY_ADDRESS": "head:6379", "CURATION_RAY_ADDRESS": "ray://other:10001"})
+    named = Settings.load(
+        environment={"RAY_ADDRESS": "head:6379", "CURATION_RAY_ADDRESS": "ray://other:10001"}
+    )
     assert (named.engine, named.ray_address) == ("local", "ray://other:10001")
     with pytest.raises(ValueError, match="CURATION_ENGINE is 'spark'; expected local or ray"):
         Settings.load(environment={"CURATION_ENGINE": "spark"})
 
 
+BY_BANDS = Costs(scan_pair=1e6, scan_pair_variants=1e6)
+"""Costs by which the search is always cut into bands."""
+
+
 @pytest.mark.parametrize("known", [0, 400])
-def test_near_hashes_found_by_blocks_on_the_cluster_are_those_of_one_machine(
-    ray_cluster: LocalCluster, known: int
+@pytest.mark.parametrize("costs", [Costs(), BY_BANDS], ids=["rows", "bands"])
+def test_near_hashes_found_slice_by_slice_on_the_cluster_are_those_of_one_machine(
+    ray_cluster: LocalCluster, known: int, costs: Costs
 ) -> None:
-    packed = np.packbits(clustered_bits(11, 1300), axis=1)
+    packed = np.packbits(clustered_bits(11, 2600), axis=1)
     left = Hashes.of_bytes(packed[known:])
     right = Hashes.of_bytes(packed[:known]) if known else None
-    here = near_pairs(left, right, 64, 40)
-    there = near_pairs_on_cluster(left, right, 64, 40, address=ray_cluster.address, block_rows=500)
+    assert len(slices(len(left), len(right) if right else None, 40, 40, costs)) > 1
+    here = near_pairs(left, right, 40, 40)
+    there = near_pairs_on_cluster(left, right, 40, 40, costs=costs, address=ray_cluster.address)
     assert len(here) > 50
     for column in ("left", "right", "variant", "distance"):
         assert np.array_equal(getattr(here, column), getattr(there, column)), column
@@ -259,11 +278,13 @@ def test_groups_of_the_cluster_are_those_of_one_machine(by_ray: LocalCluster) ->
     for seed in range(4):
         picture = lesion(seed)
         rows.append(image_row(f"{seed}/original", jpeg(picture)))
-        rows += [image_row(f"{seed}/{n}", change(picture)) for n, change in sorted(TRANSFORMATIONS.items())[:5]]
+        rows += [
+            image_row(f"{seed}/{n}", change(picture)) for n, change in sorted(TRANSFORMATIONS.items())[:5]
+        ]
     images = images_table(rows)
     rest = (None, BOUNDS, ORDER, RANK, related)
     here = find_groups(images, *rest)
-    over = partial(near_search(Settings.load()), block_rows=10)
+    over = partial(near_search(Settings.load()), costs=BY_BANDS)
     assert over.func is near_pairs_on_cluster
     assert find_groups(images, *rest, pairs_within=over).equals(here)
     assert len(set(here["group_id"].to_pylist()) - {None}) == 4

@@ -127,7 +127,9 @@ def test_a_log_entry_is_never_overwritten(s3: Store) -> None:
 def test_earlier_versions_and_filters_work_as_on_disk(s3: Store) -> None:
     lake = Lake.open(f"s3://{BUCKET}/versions/lake")
     assert lake.read("quality").num_rows == 0
-    first = lake.replace("quality", rows_of("a", range(3)), {"archive": "a", "version": "1"}, {"run_id": "r1"})
+    first = lake.replace(
+        "quality", rows_of("a", range(3)), {"archive": "a", "version": "1"}, {"run_id": "r1"}
+    )
     lake.replace("quality", rows_of("b", range(2)), {"archive": "b", "version": "1"})
     assert lake.read("quality", version=first).num_rows == 3
     assert lake.read("quality", columns=["image_id"], where="archive = 'b'").num_rows == 2

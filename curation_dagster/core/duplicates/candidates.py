@@ -9,9 +9,7 @@ of pictures without structure are searched by bytes and pixels only. Images that
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import duckdb
 import numpy as np
@@ -19,16 +17,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation_dagster.core.duplicates.banded import banded, plan
 from curation_dagster.core.duplicates.bounds import DuplicateBounds
 from curation_dagster.core.duplicates.pairs import Pairs
-from curation_dagster.core.duplicates.scan import scan
+from curation_dagster.core.duplicates.slices import near_pairs
 from curation_dagster.core.duplicates.variants import HASH_BYTES, INVERSE, Hashes
 
-Method = Literal["auto", "scan", "banded"]
-
 NearPairs: TypeAlias = Callable[..., Pairs]
-"""As :func:`near_pairs`, from two sets of hashes, two radii and a number of workers."""
+"""As :func:`~.slices.near_pairs`, from two sets of hashes, two radii and a number of workers."""
 
 SEARCHED_COLUMNS = (
     "image_id",
@@ -51,26 +46,12 @@ CANDIDATES = pa.schema(
 )
 
 
-@dataclass(frozen=True)
-class Costs:
-    """What the steps of both searches cost on one core, to choose between them. Nanoseconds.
-
-    Measured (docs/duplicates.md); a wrong figure makes the search slower, never incomplete.
-    """
-
-    scan_pair: float = 2.4
-    scan_pair_variants: float = 2.9
-    join_row: float = 120.0
-    join_pair: float = 5.0
-
-
 def search(
     new: pa.Table,
     known: pa.Table | None,
     bounds: DuplicateBounds,
     workers: int = 1,
-    method: Method = "auto",
-    pairs_within: NearPairs | None = None,
+    pairs_within: NearPairs = near_pairs,
 ) -> pa.Table:
     """Return the candidate pairs with at least one image of ``new``.
 
@@ -85,10 +66,8 @@ def search(
         Radii.
     workers : int
         Threads.
-    method : {"auto", "scan", "banded"}
-        How near hashes are found; all find the same pairs.
-    pairs_within : callable or None
-        What finds them, such as a cluster; this machine without it.
+    pairs_within : callable
+        What finds near hashes: this machine, or a cluster.
 
     Returns
     -------
@@ -106,53 +85,12 @@ def search(
     _refuse_repeated_ids(pa.concat_tables([readable, earlier])["image_id"])
     exact = _exact(readable, earlier)
     left, right = _searchable(readable, earlier)
-    near = _perceptual(left, right, bounds, workers, pairs_within or partial(near_pairs, method=method))
+    near = _perceptual(left, right, bounds, workers, pairs_within)
     known_exact = pa.table({"a": exact["a"], "b": exact["b"]})
     if near.num_rows and exact.num_rows:
         near = near.join(known_exact, keys=["a", "b"], join_type="left anti")
     found = pa.concat_tables([exact, near.select(CANDIDATES.names).cast(CANDIDATES)])
     return found.sort_by([("a", "ascending"), ("b", "ascending"), ("variant", "ascending")])
-
-
-def near_pairs(
-    left: Hashes,
-    right: Hashes | None,
-    radius: int,
-    dihedral_radius: int | None,
-    workers: int = 1,
-    method: Method = "auto",
-    costs: Costs | None = None,
-) -> Pairs:
-    """Return all pairs of hashes within the radius, by the cheaper of the two methods.
-
-    The scan costs ``pairs * (scan_pair or scan_pair_variants)`` over the workers. The join costs, for each
-    combination of bands, its rows and the pairs that agree by chance; see :func:`~.banded.plan`.
-    """
-    if method == "scan":
-        return scan(left, right, radius, dihedral_radius, workers)
-    costs = costs or Costs()
-    n, m = len(left), len(right) if right is not None else len(left)
-    plain = plan(n, m, radius, costs.join_row, costs.join_pair)
-    mirrored = (
-        None if dihedral_radius is None else plan(n, m, dihedral_radius, costs.join_row, costs.join_pair)
-    )
-    possible = plain is not None and (dihedral_radius is None or mirrored is not None)
-    if method == "banded" and not possible:
-        raise ValueError(
-            f"radius {radius} and dihedral radius {dihedral_radius} need too many band combinations for the "
-            "banded join; use the scan, which takes any radius"
-        )
-    pairs = n * m / (2 if right is None else 1)
-    scanning = (
-        pairs
-        * (costs.scan_pair if dihedral_radius is None else costs.scan_pair + costs.scan_pair_variants)
-        / 1e9
-    )
-    if plain is not None and possible:
-        joining = plain.seconds + (7 * mirrored.seconds if mirrored is not None else 0)
-        if method == "banded" or joining < scanning:
-            return banded(left, right, radius, dihedral_radius, (plain, mirrored), workers)
-    return scan(left, right, radius, dihedral_radius, workers)
 
 
 def _readable(images: pa.Table) -> pa.Table:

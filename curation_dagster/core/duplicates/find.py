@@ -22,6 +22,7 @@ from curation_dagster.core.duplicates.grouping import (
 )
 from curation_dagster.core.duplicates.labels import Related, in_conflict, labels_of
 from curation_dagster.core.duplicates.representatives import Facts, RepresentativeRule
+from curation_dagster.core.duplicates.slices import near_pairs
 from curation_dagster.core.duplicates.verification import Thumbnails, verify
 from curation_dagster.schemas import DUPLICATES
 
@@ -40,7 +41,7 @@ def find_groups(
     related: Related,
     thumbnails: Thumbnails | None = None,
     workers: int = 1,
-    pairs_within: NearPairs | None = None,
+    pairs_within: NearPairs = near_pairs,
 ) -> pa.Table:
     """Return how each image relates to the others.
 
@@ -64,8 +65,8 @@ def find_groups(
         :func:`~curation_dagster.core.duplicates.verification.verify`.
     workers : int
         Threads.
-    pairs_within : callable or None
-        What finds near hashes, such as a cluster; this machine without it.
+    pairs_within : callable
+        What finds near hashes: this machine, or a cluster.
 
     Returns
     -------
@@ -94,7 +95,7 @@ def find_links(
     bounds: DuplicateBounds,
     thumbnails: Thumbnails,
     workers: int = 1,
-    pairs_within: NearPairs | None = None,
+    pairs_within: NearPairs = near_pairs,
 ) -> pa.Table:
     """Return the verified links with at least one image of ``new``.
 

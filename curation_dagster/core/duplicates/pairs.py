@@ -32,6 +32,13 @@ class Pairs:
         return len(self.left)
 
     @classmethod
+    def of_rows(cls, rows: npt.NDArray[np.int32]) -> Pairs:
+        """Return the pairs of an array with the columns left, right, variant and distance, in order."""
+        rows = rows[np.lexsort((rows[:, 2], rows[:, 1], rows[:, 0]))]
+        left, right = rows[:, 0].astype(np.int64), rows[:, 1].astype(np.int64)
+        return cls(left, right, rows[:, 2].astype(np.uint8), rows[:, 3].astype(np.int16))
+
+    @classmethod
     def joined(cls, parts: Iterable[Pairs]) -> Pairs:
         """Return the pairs of all parts, in order."""
         found = [p for p in parts if len(p)]

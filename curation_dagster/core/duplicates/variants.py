@@ -26,6 +26,9 @@ Words = npt.NDArray[np.uint64]
 HASH_BYTES = 32
 SIDE = 16
 WORD_BITS = 64
+# Neighbouring coefficients depend on each other; in this order, bits that lie side by side in a word come from afar.
+_ORDER = np.arange(64) * 27 % 64
+_BACK = np.argsort(_ORDER)
 _CHUNK = 1 << 16  # hashes unpacked to one byte a bit at once: 16 MiB
 
 # positions of the words: parity of row and of column, even or odd
@@ -115,7 +118,7 @@ class Hashes:
         for word, source in enumerate((EVEN_EVEN, ODD_EVEN, EVEN_ODD, ODD_ODD)):
             for start in range(0, len(self), _CHUNK):
                 part = self.words[source, start : start + _CHUNK]
-                bits = np.unpackbits(part.view(np.uint8).reshape(-1, 8), axis=1).reshape(-1, 8, 8)
+                bits = np.unpackbits(part.view(np.uint8).reshape(-1, 8), axis=1)[:, _BACK].reshape(-1, 8, 8)
                 words[word, start : start + len(part)] = _to_words(bits.transpose(0, 2, 1))
         return Hashes(words)
 
@@ -131,7 +134,7 @@ class Hashes:
 
 
 def _to_words(bits: npt.NDArray[np.uint8]) -> Words:
-    packed = np.packbits(bits.reshape(len(bits), WORD_BITS), axis=1)
+    packed = np.ascontiguousarray(np.packbits(bits.reshape(len(bits), WORD_BITS)[:, _ORDER], axis=1))
     return packed.view(np.uint64).reshape(-1)
 
 

@@ -6,15 +6,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation_dagster.core.duplicates.banded import banded, plan
-from curation_dagster.core.duplicates.candidates import Costs, near_pairs, search
-from curation_dagster.core.duplicates.scan import prefix_words, scan
+from curation_dagster.core.duplicates.candidates import search
+from curation_dagster.core.duplicates.pairs import Pairs
+from curation_dagster.core.duplicates.slices import Costs, Slice, bands_of, near_pairs, run, slices
 from curation_dagster.core.duplicates.variants import INVERSE, VARIANTS, Hashes, distances
 from curation_dagster_tests.core.duplicates.builders import BOUNDS, brute_force, clustered_bits, turned
 
 
 def hashes(bits: np.ndarray) -> Hashes:
     return Hashes.of_bytes(np.packbits(bits, axis=1))
+
+
+SCAN = Costs(join_row=1e12)
+BANDS = Costs(scan_pair=1e12, scan_pair_variants=1e12)
+SORTED_TWICE = Costs(scan_pair=1e18, scan_pair_variants=1e18, join_pair=1e9)  # also in buckets of two
 
 
 def as_set(pairs):
@@ -32,61 +37,76 @@ def as_set(pairs):
     n=st.integers(0, 90),
     radius=st.integers(0, 256),
     dihedral_radius=st.one_of(st.none(), st.integers(0, 256)),
-)
-def test_the_scan_finds_what_brute_force_finds(seed, n, radius, dihedral_radius):
-    bits = clustered_bits(seed, n)
-    assert as_set(scan(hashes(bits), None, radius, dihedral_radius)) == brute_force(
-        bits, None, radius, dihedral_radius
-    )
-
-
-@settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), radius=st.integers(0, 72), dihedral_radius=st.integers(0, 48))
-def test_the_scan_of_one_set_against_another_finds_what_brute_force_finds(seed, radius, dihedral_radius):
-    bits = clustered_bits(seed, 80)
-    left, right = bits[::3], bits[1::2]
-    found = scan(hashes(left), hashes(right), radius, dihedral_radius, workers=2)
-    assert as_set(found) == brute_force(left, right, radius, dihedral_radius)
-
-
-@settings(max_examples=8, deadline=None)
-@given(
-    seed=st.integers(0, 2**32 - 1),
-    radius=st.integers(0, 16),
-    dihedral_radius=st.one_of(st.none(), st.integers(0, 6)),
-    agreeing=st.integers(1, 2),
     apart=st.booleans(),
 )
-def test_the_banded_join_finds_what_brute_force_finds(seed, radius, dihedral_radius, agreeing, apart):
-    bits = clustered_bits(seed, 60, flips=(0.0, 0.02, 0.05, 0.08))
-    left, right = (bits[:40], bits[20:]) if apart else (bits, None)
-    plans = tuple(
-        None
-        if r is None
-        else plan(1, 1, r, 0, 0)
-        if r + agreeing < 4
-        else type(plan(1, 1, 4, 0, 0))(r + agreeing, agreeing, 0)
-        for r in (radius, dihedral_radius)
+def test_the_scan_finds_what_brute_force_finds(seed, n, radius, dihedral_radius, apart):
+    bits = clustered_bits(seed, n)
+    left, right = (bits[::3], bits[1::2]) if apart else (bits, None)
+    found = near_pairs(
+        hashes(left), None if right is None else hashes(right), radius, dihedral_radius, costs=SCAN
     )
-    found = banded(hashes(left), None if right is None else hashes(right), radius, dihedral_radius, plans)
     assert as_set(found) == brute_force(left, right, radius, dihedral_radius)
 
 
-def test_many_blocks_and_workers_give_the_same_pairs():
-    bits = clustered_bits(7, 2500)
-    one = scan(hashes(bits), None, 64, 40, workers=1)
-    assert len(one) > 500
-    assert as_set(scan(hashes(bits), None, 64, 40, workers=3)) == as_set(one)
-    assert as_set(scan(hashes(bits[:300]), hashes(bits), 64, 40)) >= {p for p in as_set(one) if p[0] < 300}
+@pytest.mark.parametrize("costs", [BANDS, SORTED_TWICE])
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    radius=st.integers(0, 44),
+    dihedral_radius=st.one_of(st.none(), st.integers(0, 44)),
+    apart=st.booleans(),
+)
+def test_the_bands_find_what_brute_force_finds(costs, seed, radius, dihedral_radius, apart):
+    bits = clustered_bits(seed, 80, flips=(0.0, 0.02, 0.05, 0.08, 0.12))
+    left, right = (bits[:50], bits[30:]) if apart else (bits, None)
+    parts = slices(
+        len(left), None if right is None else len(right), radius, dihedral_radius, costs
+    )
+    assert all(part.bands for part in parts)
+    found = near_pairs(
+        hashes(left), None if right is None else hashes(right), radius, dihedral_radius, costs=costs
+    )
+    assert as_set(found) == brute_force(left, right, radius, dihedral_radius)
 
 
-def test_columns_beyond_one_block_are_searched():
+@pytest.mark.parametrize("radii", [(40, 24), (24, 24), (20, 30), (64, 40), (31, None)])
+def test_scan_and_bands_find_the_same_pairs_among_many(radii):
+    bits = clustered_bits(7, 2500, flips=(0.0, 0.02, 0.05, 0.08, 0.12, 0.2))
+    scanned = near_pairs(hashes(bits), None, *radii, workers=1, costs=SCAN)
+    assert len(scanned) > 100
+    assert as_set(near_pairs(hashes(bits), None, *radii, workers=3, costs=BANDS)) == as_set(scanned)
+    into = near_pairs(hashes(bits[:300]), hashes(bits), *radii, workers=2)
+    assert as_set(into) >= {p for p in as_set(scanned) if p[0] < 300}
+
+
+@pytest.mark.parametrize("costs", [SCAN, SORTED_TWICE])
+def test_slices_in_any_order_give_every_pair_once(costs):
+    bits = clustered_bits(9, 5000, flips=(0.0, 0.02, 0.05, 0.08))
+    parts = slices(5000, None, 32, 24, costs)
+    assert len(parts) > 2
+    shuffled = np.random.default_rng(0).permutation(len(parts))
+    whole = Pairs.joined([run(hashes(bits), None, Slice(**vars(parts[k]))) for k in shuffled])
+    assert as_set(whole) == as_set(near_pairs(hashes(bits), None, 32, 24))
+
+
+def test_columns_beyond_one_tile_are_searched():
     rng = np.random.default_rng(1)
-    right = rng.integers(0, 2, (40_000, 256), dtype=np.uint8)
-    left = right[[0, 16_383, 16_384, 39_999]].copy()
+    right = rng.integers(0, 2, (5_000, 256), dtype=np.uint8)
+    left = right[[0, 1023, 1024, 4_999]].copy()
     left[:, :30] ^= 1
-    found = scan(hashes(left), hashes(right), 40, None)
-    assert as_set(found) == {(k, j, 0, 30) for k, j in enumerate((0, 16_383, 16_384, 39_999))}
+    for costs in (SCAN, BANDS):
+        found = near_pairs(hashes(left), hashes(right), 40, None, costs=costs)
+        assert as_set(found) == {(k, j, 0, 30) for k, j in enumerate((0, 1023, 1024, 4_999))}
+
+
+def test_bands_share_out_every_bit_once():
+    for number in (16, 26, 34, 42, 97):
+        bands = bands_of(number).tolist()
+        assert len(bands) == number
+        for word in range(4):
+            masks = [mask << shift for w, shift, mask in bands if w == word]
+            assert sum(masks) == 2**64 - 1
+            assert max(mask.bit_length() for w, _, mask in bands) <= 16
 
 
 def test_variants_of_hashes_are_isometries():
@@ -112,37 +132,15 @@ def test_variants_of_pictures_undo_each_other():
     assert [v.mirrored for v in VARIANTS] == [False, True, True, False, True, False, False, True]
 
 
-@pytest.mark.parametrize(
-    ("radius", "words"), [(0, 1), (12, 1), (31, 2), (40, 2), (64, 3), (72, 3), (100, 4), (256, 4)]
-)
-def test_a_part_of_the_words_rules_out_unrelated_pairs(radius, words):
-    assert prefix_words(radius, 32.0, 4.0) == words
+def test_the_cheaper_method_is_chosen():
+    def kinds(*search):
+        return {(bool(s.bands), s.radius, s.dihedral_radius) for s in slices(*search)}
 
-
-def test_the_cheaper_method_is_chosen(monkeypatch):
-    calls = []
-    module = "curation_dagster.core.duplicates.candidates"
-    monkeypatch.setattr(f"{module}.scan", lambda *a: calls.append("scan"))
-    monkeypatch.setattr(f"{module}.banded", lambda *a: calls.append("banded"))
-
-    class Many(Hashes):
-        def __len__(self) -> int:
-            return 1_000_000
-
-    many = Many(np.empty((4, 0), np.uint64))
-    for radius, dihedral_radius in ((12, None), (64, None), (12, 8), (64, 40)):
-        near_pairs(many, None, radius, dihedral_radius)
-    near_pairs(many, None, 12, None, costs=Costs(join_row=1e9))
-    assert calls == ["banded", "scan", "banded", "scan", "scan"]
-
-
-def test_a_radius_too_large_for_bands_is_refused_by_name_and_scanned_by_choice():
-    bits = clustered_bits(5, 20)
-    with pytest.raises(
-        ValueError, match="radius 256 and dihedral radius None need too many band combinations"
-    ):
-        near_pairs(hashes(bits), None, 256, None, method="banded")
-    assert as_set(near_pairs(hashes(bits), None, 256, None)) == brute_force(bits, None, 256, None)
+    assert kinds(100_000, None, 64, 40) == {(False, 64, 40)}
+    assert kinds(1_000_000, None, 24, 24) == {(True, 24, 24)}
+    assert kinds(1_000_000, None, 40, 24) == {(True, 40, -1), (True, -1, 24)}
+    assert kinds(1_000_000, None, 64, 24) == {(False, 64, -1), (True, -1, 24)}
+    assert kinds(1_000, 1_000_000, 40, 24) == {(False, 40, 24)}
 
 
 def images(bits: np.ndarray, **columns) -> pa.Table:
@@ -235,6 +233,16 @@ def test_degenerate_hashes_are_compared_by_bytes_only():
         black, hash_is_degenerate=[True] * 3000, sha256=["same", "same", *(f"f{k}" for k in range(2998))]
     )
     assert pairs_of(search(table, None, BOUNDS)) == {("i0000", "i0001", "same_file")}
+
+
+def test_fifty_thousand_equal_hashes_do_not_blow_up_the_join():
+    bits = np.random.default_rng(3).integers(0, 2, (1, 256), dtype=np.uint8).repeat(50_000, axis=0)
+    ids = [f"i{k:05d}" for k in range(50_000)]
+    found = search(images(bits, image_id=ids), None, BOUNDS)  # other pixels each, the same hash
+    assert found.num_rows == 49_999
+    assert set(found["a"].to_pylist()) == {"i00000"}
+    black = images(np.zeros_like(bits), image_id=ids, hash_is_degenerate=[True] * 50_000)
+    assert search(black, None, BOUNDS).num_rows == 0
 
 
 def test_images_that_do_not_decode_are_compared_with_nothing():
