@@ -45,8 +45,6 @@ from curation_dagster_tests.installation import open_installation
 from curation_dagster_tests.ray_cluster import LocalCluster, descendants, local_cluster
 from curation_dagster_tests.test_pipeline import fingerprints
 
-pytestmark = pytest.mark.timeout(240)
-
 
 @pytest.fixture(scope="session")
 def running() -> Iterator[LocalCluster]:

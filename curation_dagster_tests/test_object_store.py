@@ -19,7 +19,6 @@ from curation_dagster_tests.s3_server import BUCKET, KEY_ID, SECRET, Store, s3_s
 from curation_dagster_tests.test_lake import measured, rows_of
 from curation_dagster_tests.test_pipeline import fingerprints
 
-pytestmark = pytest.mark.timeout(240)
 KEY = "isic_archive@synthetic"
 
 
