@@ -7,9 +7,9 @@ from pathlib import Path
 
 from curation_dagster.checks.catalogue import Outcome, fact, nothing_found
 from curation_dagster.checks.facts_of_archives import one_representative
-from curation_dagster.engine import files_mapper
 from curation_dagster.core.imaging.rescan import rescan_file
 from curation_dagster.core.registry.keys import ArchiveVersionKey
+from curation_dagster.engine import files_mapper
 from curation_dagster.gate import admission_of, archive_versions, ledger_problems, versions_in_view
 from curation_dagster.schemas import TABLES
 from curation_dagster.workspace import Workspace
