@@ -15,6 +15,7 @@ from curation_dagster.core.duplicates.representatives import RepresentativeRule
 from curation_dagster.core.harmonize.icd11 import related
 from curation_dagster.core.imaging.measure import measured_by
 from curation_dagster.core.registry.keys import ArchiveVersionKey
+from curation_dagster.engine import near_search
 from curation_dagster.linking import remembered_links
 from curation_dagster.views import measured_images, thumbnails
 from curation_dagster.workspace import Workspace
@@ -67,7 +68,13 @@ def group_images(
 
     criteria, workers = workspace.criteria, workspace.settings.workers
     if run_id is None:
-        links = find_links(images, criteria.duplicate_bounds, read_thumbnails, workers).links
+        links = find_links(
+            images,
+            criteria.duplicate_bounds,
+            read_thumbnails,
+            workers,
+            pairs_within=near_search(workspace.settings),
+        ).links
     else:
         links = remembered_links(workspace, images, read_thumbnails, run_id)
     rule = RepresentativeRule(criteria.representative.order, criteria.confirmation_rank)

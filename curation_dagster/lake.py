@@ -50,6 +50,15 @@ _CONFIGURATION = {
     "delta.enableExpiredLogCleanup": "false",
     "delta.logRetentionDuration": "interval 36500 days",
 }
+# A commit is a put that fails if the log entry is there already, so no writer can overwrite another's. Every request is
+# bounded: a store that hangs makes a run fail, not wait for ever. No credentials: delta-rs takes them from the environment.
+_OBJECT_STORE = {
+    "conditional_put": "etag",
+    "connect_timeout": "10 seconds",
+    "timeout": "120 seconds",
+    "max_retries": "8",
+    "retry_timeout": "180 seconds",
+}
 _WRITER = WriterProperties(compression="ZSTD", compression_level=3)
 
 
@@ -66,7 +75,9 @@ class Lake:
     root : str
         A folder, or the URL of a prefix in an object store, such as ``s3://bucket/lake``.
     storage_options : dict of str to str
-        Settings of the object store; credentials come from the environment.
+        Settings of the object store. Credentials don't belong here: they come
+        from the environment (``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``, ``AWS_SESSION_TOKEN`` or a role;
+        ``AWS_ENDPOINT_URL``, ``AWS_REGION``, ``AWS_ALLOW_HTTP``), and are kept nowhere.
     """
 
     root: str
@@ -75,7 +86,8 @@ class Lake:
     @classmethod
     def open(cls, root: str | os.PathLike[str] | None = None) -> Lake:
         """Open the lake at ``root``; without it, the one that the environment names (``CURATION_LAKE``)."""
-        return cls(str(root) if root is not None else Settings.load().lake)
+        where = str(root) if root is not None else Settings.load().lake
+        return cls(where, dict(_OBJECT_STORE) if "://" in where else {})
 
     # -- reading --------------------------------------------------------------------------------
 

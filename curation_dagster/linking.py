@@ -19,6 +19,7 @@ from curation_dagster.core.duplicates.candidates import searchable
 from curation_dagster.core.duplicates.find import find_links
 from curation_dagster.core.duplicates.verification import Thumbnails
 from curation_dagster.core.imaging.measure import measured_by
+from curation_dagster.engine import near_search
 from curation_dagster.version import deciding_code
 from curation_dagster.workspace import Workspace
 
@@ -43,8 +44,15 @@ def remembered_links(workspace: Workspace, images: pa.Table, thumbnails: Thumbna
     searched = lake.read("searched", columns=["image_id", "phash256"], where={"search_version": version})
     names = [*_LINK.values(), "kind", "variant", "distance", "evidence"]
     before = links.select(names).rename_columns(["a", "b", *names[2:]])
+    settings = workspace.settings
     found = find_links(
-        images, workspace.criteria.duplicate_bounds, thumbnails, workspace.settings.workers, before, searched
+        images,
+        workspace.criteria.duplicate_bounds,
+        thumbnails,
+        settings.workers,
+        before,
+        searched,
+        near_search(settings),
     )
     stamp = {"search_version": version, "run_id": run_id}
     _remember(workspace, "links", found.kept.rename_columns(names), found.fresh.rename_columns(names), stamp)

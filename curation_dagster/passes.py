@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation_dagster.compute import Failure, map_files
+from curation_dagster.engine import MapFiles
 from curation_dagster.lake import Lake
 from curation_dagster.schemas import TABLES
 
@@ -78,6 +79,7 @@ def run_pass(
     log: Callable[[str], None],
     note: dict[str, str] | None = None,
     timeout_s: float = 120.0,
+    over: MapFiles = map_files,
 ) -> PassReport:
     """Do ``work`` to each item, resuming from the chunks below ``folder``, and add the rows to the table.
 
@@ -87,6 +89,8 @@ def run_pass(
         Items whose key is not in the table yet; keys must be distinct.
     folder : Path
         Folder for chunk files; one for each caller that may run at the same time.
+    over : callable
+        What maps over the files: :func:`curation_dagster.compute.map_files`, or that of a cluster.
 
     Raises
     ------
@@ -97,7 +101,7 @@ def run_pass(
     # two runs of the same work take turns; the second finds the rows of the first
     with (folder.parent / f".{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return _run_locked(work, items, lake, folder, workers, log, note, timeout_s)
+        return _run_locked(work, items, lake, folder, workers, log, note, timeout_s, over)
 
 
 def _run_locked(
@@ -109,6 +113,7 @@ def _run_locked(
     log: Callable[[str], None],
     note: dict[str, str] | None,
     timeout_s: float,
+    over: MapFiles,
 ) -> PassReport:
     started = time.monotonic()
     chunks = folder / work.code_version
@@ -128,7 +133,7 @@ def _run_locked(
     writer = _ChunkWriter(chunks, work.table)
     last_report = started
     for number, (index, row, failure) in enumerate(
-        map_files(work.function, remaining, workers=workers, timeout_s=timeout_s), start=1
+        over(work.function, remaining, workers=workers, timeout_s=timeout_s), start=1
     ):
         if failure is None:
             writer.add(row)
@@ -143,7 +148,7 @@ def _run_locked(
                 f"{work.table}: {number} of {len(remaining)} files, {rate:.1f} a second, about {left:.0f} s left"
             )
     # a busy machine can time a good file out or starve it of memory; alone, with all the time, it gets another try
-    for index, row, failure in map_files(work.function, second_try, workers=1, timeout_s=2 * timeout_s):
+    for index, row, failure in over(work.function, second_try, workers=1, timeout_s=2 * timeout_s):
         if failure is not None:
             failures += 1
             row = work.row_of_failure(second_try[index], failure)

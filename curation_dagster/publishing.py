@@ -17,6 +17,7 @@ from curation_dagster.core.criteria.evaluate import fold
 from curation_dagster.core.imaging.publish import PublishItem, publish, written_by
 from curation_dagster.core.registry.keys import ArchiveVersionKey
 from curation_dagster.core.retrieval.containers import item_of
+from curation_dagster.engine import files_mapper
 from curation_dagster.gate import admission_of, archive_versions, ledger_problems, versions_in_view
 from curation_dagster.passes import Pass, run_pass
 from curation_dagster.schemas import ADMISSIONS, CORPUS
@@ -86,6 +87,7 @@ def publish_missing(
         workspace.settings.workers,
         log,
         note={"run_id": run_id},
+        over=files_mapper(workspace.settings),
     )
     rows = _published(workspace)
     return {i.image_id: rows[i.image_id, i.item.sha256] for i in items}

@@ -11,10 +11,15 @@ CURATION_CRITERIA       name or path of the criteria file                       
 CURATION_SECRET         secret of the keyed hashes of patients and lesions                     made once: ``$CURATION_HOME/secret``
 CURATION_WORKERS        worker processes of the pixel passes                                   all cores
 CURATION_REVIEWERS      accounts of the review page                                            ``$CURATION_HOME/reviewers.yaml``
+CURATION_ENGINE         what maps over files: ``local`` processes, or ``ray``, a cluster              ``local``
+CURATION_RAY_ADDRESS    the cluster: ``host:6379``, ``ray://host:10001``, or ``auto``                 ``$RAY_ADDRESS``, or ``auto``
 CURATION_AUTOSTART      ``1``: sensors run without being switched on                           off
 CURATION_OFFLINE        ``1``: nothing is fetched; deliveries come by the landing folder only   off
 CURATION_PRIVATE_SOURCES  ``1``: sources may be on loopback or private addresses               off
 ======================  =====================================================================  ==============================
+
+Tables in an object store take its address and credentials from the variables of the store's own tools
+(``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT_URL`` and so on); nothing here reads or keeps them.
 """
 
 from __future__ import annotations
@@ -25,6 +30,10 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
+from urllib.parse import urlsplit
+
+EngineName: TypeAlias = Literal["local", "ray"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,8 @@ class Settings:
     reviewers: Path
     offline: bool = False
     private_sources: bool = False
+    engine: EngineName = "local"
+    ray_address: str = "auto"
 
     @classmethod
     def load(
@@ -56,7 +67,8 @@ class Settings:
         Raises
         ------
         ValueError
-            If ``CURATION_WORKERS`` is not a positive whole number.
+            If ``CURATION_WORKERS`` is not a positive whole number, ``CURATION_ENGINE`` names no engine, or
+            ``CURATION_LAKE`` holds a password.
         """
         env = os.environ if environment is None else environment
         base = Path(home or env.get("CURATION_HOME") or "var").absolute()
@@ -64,10 +76,16 @@ class Settings:
         workers = env.get("CURATION_WORKERS")
         if workers and (not workers.isdigit() or int(workers) < 1):
             raise ValueError(f"CURATION_WORKERS is {workers!r}; expected a whole number from 1")
+        lake = named.get("CURATION_LAKE") or str(base / "lake")
+        if "://" in lake and "@" in urlsplit(lake).netloc:  # not quoted: what stands there may be a password
+            raise ValueError(
+                "CURATION_LAKE holds a user or password before an @; expected a URL such as s3://bucket/lake, with the "
+                "credentials in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)"
+            )
         folders = named.get("CURATION_ARCHIVES")
         return cls(
             home=base,
-            lake=named.get("CURATION_LAKE") or str(base / "lake"),
+            lake=lake,
             landing=Path(named.get("CURATION_LANDING") or base / "landing").absolute(),
             archives=tuple(Path(p) for p in folders.split(os.pathsep)) if folders else (base / "archives",),
             criteria=criteria or env.get("CURATION_CRITERIA") or "device",
@@ -75,6 +93,8 @@ class Settings:
             reviewers=Path(named.get("CURATION_REVIEWERS") or base / "reviewers.yaml").absolute(),
             offline=env.get("CURATION_OFFLINE") == "1",
             private_sources=env.get("CURATION_PRIVATE_SOURCES") == "1",
+            engine=_engine(env.get("CURATION_ENGINE") or "local"),
+            ray_address=env.get("CURATION_RAY_ADDRESS") or env.get("RAY_ADDRESS") or "auto",
         )
 
     @property
@@ -134,6 +154,12 @@ class Settings:
     def secret_digest(self) -> str:
         """Return a digest that tells whether keys were made with the same secret, and nothing else of it."""
         return hmac.new(self.secret(), b"curation-dagster: which secret", "sha256").hexdigest()[:16]
+
+
+def _engine(name: str) -> EngineName:
+    if name not in ("local", "ray"):
+        raise ValueError(f"CURATION_ENGINE is {name!r}; expected local or ray")
+    return name  # type: ignore[return-value]
 
 
 def autostart() -> bool:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import os
 import resource
 import sys
+import threading
+import time
 import traceback
 from functools import reduce
 from multiprocessing.connection import Connection
@@ -17,6 +20,7 @@ from curation_dagster.compute import Failure
 def main(descriptor: int, target: str, memory_mb: int) -> None:
     """Receive lists of ``(index, item)`` and send ``(index, value, failure)`` for each, until the caller is gone."""
     connection = Connection(descriptor)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     module, name = target.split(":")
     function: Any = reduce(getattr, name.split("."), importlib.import_module(module))
     limit = memory_mb * 1024 * 1024
@@ -39,6 +43,13 @@ def main(descriptor: int, target: str, memory_mb: int) -> None:
                 connection.send((index, value, failure))
             except (BrokenPipeError, ConnectionResetError):
                 return
+
+
+def _end_with(caller: int) -> None:
+    """End this process when its caller was killed: one that loops in a decoder would never see the closed socket."""
+    while os.getppid() == caller:
+        time.sleep(1.0)
+    os._exit(0)
 
 
 def told(error: Exception) -> str:

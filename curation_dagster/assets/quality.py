@@ -16,6 +16,7 @@ from curation_dagster.compute import Failure
 from curation_dagster.core.imaging.measure import measure, measured_by
 from curation_dagster.core.items import FileItem
 from curation_dagster.core.retrieval.containers import item_of
+from curation_dagster.engine import files_mapper
 from curation_dagster.passes import Pass, run_pass
 from curation_dagster.resources import Curation
 from curation_dagster.schemas import MEASUREMENTS
@@ -78,6 +79,7 @@ def measurements(context: dg.AssetExecutionContext, curation: Curation) -> dg.Ma
         workspace.settings.workers,
         context.log.info,
         note={"run_id": context.run.run_id, "key": str(key)},
+        over=files_mapper(workspace.settings),
     )
     rows = _rows(workspace)
     states = measured_states(rows, distinct)

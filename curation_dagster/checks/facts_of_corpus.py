@@ -7,10 +7,10 @@ from pathlib import Path
 
 from curation_dagster.checks.catalogue import Outcome, fact, nothing_found
 from curation_dagster.checks.facts_of_archives import one_representative
-from curation_dagster.compute import map_files
 from curation_dagster.core import versions
 from curation_dagster.core.imaging.rescan import rescan_file
 from curation_dagster.core.registry.keys import ArchiveVersionKey
+from curation_dagster.engine import files_mapper
 from curation_dagster.gate import admission_of, archive_versions, ledger_problems, versions_in_view
 from curation_dagster.schemas import TABLES
 from curation_dagster.workspace import Workspace, own_files
@@ -185,7 +185,8 @@ def every_published_file_is_there_and_carries_nothing_hidden(
     rows = workspace.lake.read("corpus", columns=["file", "sha256"]).to_pylist()
     items = [(str(workspace.settings.corpus / r["file"]), r["file"], r["sha256"]) for r in rows]
     problems: list[str] = []
-    for index, found, failure in map_files(look_at_published, items, workers=workspace.settings.workers):
+    look_at_all = files_mapper(workspace.settings)
+    for index, found, failure in look_at_all(look_at_published, items, workers=workspace.settings.workers):
         problems += [f"{items[index][1]}: {failure.kind}"] if failure else found
     return nothing_found(problems, f"{len(rows)} files", files=len(rows))
 

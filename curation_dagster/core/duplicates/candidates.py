@@ -9,6 +9,9 @@ searched.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import duckdb
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +22,9 @@ from curation_dagster.core.duplicates.bounds import DuplicateBounds
 from curation_dagster.core.duplicates.pairs import Pairs
 from curation_dagster.core.duplicates.slices import near_pairs
 from curation_dagster.core.duplicates.variants import HASH_BYTES, INVERSE, Hashes
+
+NearPairs: TypeAlias = Callable[..., Pairs]
+"""As :func:`~.slices.near_pairs`, from two sets of hashes, two radii and a number of workers."""
 
 SEARCHED_COLUMNS = (
     "image_id",
@@ -46,6 +52,7 @@ def search(
     known: pa.Table | None,
     bounds: DuplicateBounds,
     workers: int = 1,
+    pairs_within: NearPairs = near_pairs,
 ) -> pa.Table:
     """Return the candidate pairs, but for near hashes of two images that were both known before.
 
@@ -60,6 +67,8 @@ def search(
         Radii; which ones hold depends on how many images there are.
     workers : int
         Threads.
+    pairs_within : callable
+        What finds near hashes: this machine, or a cluster.
 
     Returns
     -------
@@ -88,7 +97,9 @@ def search(
         else (chosen.filter(pc.invert(earlier)), chosen.filter(earlier))
     )
     radius, dihedral_radius = bounds.radii(chosen.num_rows)
-    near = pa.concat_tables([equal, _perceptual(left, right, radius, dihedral_radius, workers)])
+    near = pa.concat_tables(
+        [equal, _perceptual(left, right, (radius, dihedral_radius, workers), pairs_within)]
+    )
     if near.num_rows and exact.num_rows:
         near = near.join(exact.select(["a", "b"]), keys=["a", "b"], join_type="left anti")
     found = pa.concat_tables([exact, near.select(CANDIDATES.names).cast(CANDIDATES)])
@@ -207,13 +218,14 @@ def _equal_hashes(readable: pa.Table, chosen: pa.Table) -> pa.Table:
     )
 
 
-def _perceptual(new: pa.Table, known: pa.Table, radius: int, dihedral_radius: int, workers: int) -> pa.Table:
+def _perceptual(
+    new: pa.Table, known: pa.Table, radii: tuple[int, int, int], pairs_within: NearPairs
+) -> pa.Table:
     left, right = (Hashes.of_bytes(hash_bytes(images["phash256"])) for images in (new, known))
-    radii = (radius, dihedral_radius, workers)
     parts = []
     for side, images, pairs in (
-        (None, new, near_pairs(left, None, *radii)),
-        (right, known, near_pairs(left, right, *radii) if len(right) else Pairs.joined(())),
+        (None, new, pairs_within(left, None, *radii)),
+        (right, known, pairs_within(left, right, *radii) if len(right) else Pairs.joined(())),
     ):
         a = new["image_id"].take(pa.array(pairs.left))
         b = images["image_id"].take(pa.array(pairs.right))

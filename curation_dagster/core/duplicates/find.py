@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation_dagster.core.duplicates.bounds import DuplicateBounds
-from curation_dagster.core.duplicates.candidates import SEARCHED_COLUMNS, search, searchable
+from curation_dagster.core.duplicates.candidates import SEARCHED_COLUMNS, NearPairs, search, searchable
 from curation_dagster.core.duplicates.declared import with_declared
 from curation_dagster.core.duplicates.grouping import (
     UNCERTAIN,
@@ -23,6 +23,7 @@ from curation_dagster.core.duplicates.grouping import (
 )
 from curation_dagster.core.duplicates.labels import Related, in_conflict, labels_of
 from curation_dagster.core.duplicates.representatives import Facts, RepresentativeRule
+from curation_dagster.core.duplicates.slices import near_pairs
 from curation_dagster.core.duplicates.verification import LINKS, Thumbnails, verify
 from curation_dagster.schemas import DUPLICATES
 
@@ -42,6 +43,7 @@ def find_groups(
     related: Related,
     thumbnails: Thumbnails | None = None,
     workers: int = 1,
+    pairs_within: NearPairs = near_pairs,
 ) -> pa.Table:
     """Return how each image relates to the others.
 
@@ -66,6 +68,8 @@ def find_groups(
         :func:`~curation_dagster.core.duplicates.verification.verify`.
     workers : int
         Threads.
+    pairs_within : callable
+        What finds near hashes: this machine, or a cluster.
 
     Returns
     -------
@@ -83,7 +87,7 @@ def find_groups(
     if thumbnails is None:
         _require(images, ("thumbnail_64", "thumbnail_256"))
         thumbnails = thumbnails_in(images)
-    links = find_links(images, bounds, thumbnails, workers).links
+    links = find_links(images, bounds, thumbnails, workers, pairs_within=pairs_within).links
     rule = RepresentativeRule(representative_rule, confirmation_rank)
     return groups_of(images, facts, links, rule, related)
 
@@ -118,6 +122,7 @@ def find_links(
     workers: int = 1,
     remembered: pa.Table | None = None,
     searched: pa.Table | None = None,
+    pairs_within: NearPairs = near_pairs,
 ) -> Linked:
     """Return the verified links among the images.
 
@@ -127,6 +132,8 @@ def find_links(
         ``fresh`` and ``kept`` of the last search, put together, and its ``fresh_ids`` and ``kept_ids``. Images of
         ``searched`` are not compared with each other again. The result is that of a search from scratch, provided that
         ``searched`` holds images that were all compared with each other, by the same code and the same radii.
+    pairs_within : callable
+        What finds near hashes: this machine, or a cluster.
     """
     chosen = searchable(images).select(list(_SEARCHED))
     if remembered is None or searched is None:
@@ -135,7 +142,7 @@ def find_links(
         kept_ids = chosen.join(searched.select(list(_SEARCHED)), list(_SEARCHED), join_type="left semi")
     known_ids = kept_ids["image_id"].combine_chunks()
     known = pc.is_in(images["image_id"], known_ids)
-    near = search(images.filter(pc.invert(known)), images.filter(known), bounds, workers)
+    near = search(images.filter(pc.invert(known)), images.filter(known), bounds, workers, pairs_within)
     found = verify(near, thumbnails, bounds, workers)
     kept = remembered.filter(
         pc.and_(pc.is_in(remembered["a"], known_ids), pc.is_in(remembered["b"], known_ids))
