@@ -88,6 +88,9 @@ class Criterion(Condition):
         Outcome where the columns that decide are null.
     review : {"each", "sample"}
         Who settles a ``review``: a person for each image, or a clean people's sample for the archive version.
+    population : {"review", "everyone"}
+        What a sample is drawn from: the images whose outcome is ``review``, or all that nothing excludes. The second
+        holds back the archive version at the gate, not each image in the ledger.
     severity : {"error", "warn"}
         ``error`` where the protocol says must.
     detail_columns : tuple of str
@@ -104,6 +107,7 @@ class Criterion(Condition):
     on_fail: Literal["exclude", "review"]
     on_missing: Outcome
     review: Literal["each", "sample"] = "each"
+    population: Literal["review", "everyone"] = "review"
     severity: Literal["error", "warn"]
     detail_columns: tuple[Name, ...] = ()
     notes: dict[Outcome, Text] = {}
@@ -236,6 +240,10 @@ class CriteriaSet(CriteriaFile):
             return self._by_id[identifier]
         except KeyError:
             raise KeyError(f"criteria {self.name} {self.version} have no criterion {identifier!r}") from None
+
+    def whole_population(self) -> tuple[str, ...]:
+        """Return the ids of the criteria whose sample stands for all images, in the order of the file."""
+        return tuple(c.id for c in self.criteria if c.review == "sample" and c.population == "everyone")
 
     def reviewed_by(self, mode: Literal["each", "sample"]) -> tuple[str, ...]:
         """Return the ids of the criteria whose ``review`` is settled in this way, in the order of the file."""

@@ -14,6 +14,7 @@ from functools import lru_cache
 from curation_dagster.core.harmonize.vocabulary import VocabularyError, rows
 
 _SIDE = re.compile(r"^(?:l|r|left|right)\.? ")
+_WITH_FACE = frozenset({"head_neck"})
 _STRICTNESS = ("in", "review", "out")
 
 
@@ -67,6 +68,17 @@ def site_of(text: str) -> str | None:
 def scope_of(codes: Iterable[str]) -> str:
     """Return the scope of one or several sites shown together: the strictest of them."""
     return max((sites()[code].scope for code in codes), key=_STRICTNESS.index)
+
+
+def may_show_face(code: str) -> bool:
+    """Return whether a photograph of the site may show a face or part of one: a site on head or neck, or beside it.
+
+    Examples
+    --------
+    >>> may_show_face("nose"), may_show_face("scalp"), may_show_face("back")
+    (True, True, False)
+    """
+    return any(site in _WITH_FACE for site in _line(code))
 
 
 def common_site(codes: Iterable[str]) -> str | None:
