@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow as pa
 
 from curation_dagster.core.deidentification.identifiers import rules
 from curation_dagster.core.deidentification.record import Evidence, as_markdown, verification_record
+from curation_dagster.core.imaging.detecting import detecting
 from curation_dagster.core.imaging.measure import measured_by
 from curation_dagster.core.imaging.publish import written_by
 from curation_dagster.core.registry.keys import ArchiveVersionKey
@@ -29,6 +31,7 @@ def record_deidentification(workspace: Workspace, key: ArchiveVersionKey, run_id
             "writing code": written_by(),
             "criteria": f"{workspace.criteria.name} {workspace.criteria.version}, {workspace.criteria.digest}",
             "rules of identifiers": rules().version,
+            "detectors": f"{detecting().version}; BlazeFace {detecting().faces.sha256}; RapidOCR {version('rapidocr')}",
         },
         run_id,
     )

@@ -27,6 +27,7 @@ class Strokes:
     plain_contrast: int
     dark: int
     light: int
+    dense: float
     height: tuple[int, int]
     most: int
 
