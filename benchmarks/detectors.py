@@ -47,7 +47,11 @@ def text_cells(each: int) -> dict[tuple[int, str, str], list[bool]]:
         hits = [
             box
             for box, score in find_text(d.picture, settings)
-            if score >= settings.reading.score and box[0] < x + w and box[2] > x and box[1] < y + h and box[3] > y
+            if score >= settings.reading.score
+            and box[0] < x + w
+            and box[2] > x
+            and box[1] < y + h
+            and box[3] > y
         ]
         found[d.size, d.ink, "tilted" if d.tilt else "straight"].append(bool(hits))
     return found
@@ -68,7 +72,11 @@ def faces(count: int) -> dict[str, list[float]]:
         )
         found["in a corner"].append(_score(_pasted(background, portrait, 0.5, rng, corner=True)))
         found["turned by 90 degrees"].append(_score(_pasted(background, np.rot90(portrait), 0.6, rng)))
-        half = portrait[:, :90] if number % 2 else portrait[: 110 if number % 4 else 200, (90 if number % 4 == 0 else 0) :]
+        half = (
+            portrait[:, :90]
+            if number % 2
+            else portrait[: 110 if number % 4 else 200, (90 if number % 4 == 0 else 0) :]
+        )
         found["half"].append(_score(_pasted(background, half, share, rng)))
         edge = int(rng.integers(256, 512))
         left, top = int(rng.integers(0, 120)), int(rng.integers(0, 20))
@@ -81,7 +89,13 @@ def _pasted(
 ) -> np.ndarray:
     out = background.copy()
     scale = share * min(out.shape[:2]) / max(face.shape[:2])
-    small = cv2.resize(np.ascontiguousarray(face), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    small = cv2.resize(
+        np.ascontiguousarray(face),
+        None,
+        fx=scale,
+        fy=scale,
+        interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC,
+    )
     height, width = small.shape[:2]
     y, x = out.shape[0] - height, out.shape[1] - width
     if not corner:
@@ -140,7 +154,9 @@ def main() -> None:
     settings = detecting()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     find_regions(next(drawn_text(1, HELD_OUT)).picture, settings)
-    print(f"memory with both networks loaded: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before:.0f} MB more")
+    print(
+        f"memory with both networks loaded: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before:.0f} MB more"
+    )
 
     cells = text_cells(arguments.each)
     print(f"\n{'size':>5} {'ink':6} {'tilt':9} {'found':>6} {'of':>4}")
@@ -158,13 +174,30 @@ def main() -> None:
     for kind, values in scores.items():
         sure = float(np.mean([v >= settings.faces.score for v in values]))
         band = float(np.mean([settings.faces.doubtful <= v < settings.faces.score for v in values]))
-        print(f"face {kind}: certain {sure:.3f}, to people by score {band:.3f}, of {len(values)}, lowest {min(values):.2f}")
-    record("full_face_recall", float(np.mean([v >= settings.faces.score for v in scores["full"]])), "share", 0.99, f"{len(scores['full'])} pictures, one person")
+        print(
+            f"face {kind}: certain {sure:.3f}, to people by score {band:.3f}, of {len(values)}, lowest {min(values):.2f}"
+        )
+    record(
+        "full_face_recall",
+        float(np.mean([v >= settings.faces.score for v in scores["full"]])),
+        "share",
+        0.99,
+        f"{len(scores['full'])} pictures, one person",
+    )
     half = [v >= settings.faces.doubtful for v in scores["half"]]
     record("half_face_found_by_score", float(np.mean(half)), "share", None, f"{len(half)} pictures")
     # by the criterion partial_face every clinical photograph of head, neck or an unknown site goes to a person
-    routed = [h or routed_by_site(site) for h, site in zip(half, ("face", "nose", "ear", "scalp", "neck", None) * 5, strict=True)]
-    record("half_face_recall", float(np.mean(routed)), "share", 0.9, "found, or routed to people by the anatomical site of the record")
+    routed = [
+        h or routed_by_site(site)
+        for h, site in zip(half, ("face", "nose", "ear", "scalp", "neck", None) * 5, strict=True)
+    ]
+    record(
+        "half_face_recall",
+        float(np.mean(routed)),
+        "share",
+        0.9,
+        "found, or routed to people by the anatomical site of the record",
+    )
 
     synthetic = [stored(p) for _, _, p in lesions(9000, 3)]
     found = alarms(synthetic)
@@ -175,15 +208,33 @@ def main() -> None:
         real_found = alarms([simplejpeg.decode_jpeg(d, "RGB") for d in real])
         print(f"false alarms on real lesions: {sum(real_found)} of {len(real_found)}")
         found += real_found
-    record("false_alarm_rate_on_lesions", float(np.mean(found)), "share", 0.02, f"{len(synthetic)} synthetic, {len(real)} real")
+    record(
+        "false_alarm_rate_on_lesions",
+        float(np.mean(found)),
+        "share",
+        0.02,
+        f"{len(synthetic)} synthetic, {len(real)} real",
+    )
 
     bare, search = cost(mixed_files(arguments.files))
     print(f"mixed sizes: decode {bare:.2f} ms, search {search:.2f} ms")
-    record("detectors_ratio_to_bare_decode", search / bare, "ratio", 1.0, "synthetic lesions in the sizes and bytes of public archives, CPU time, one core")
+    record(
+        "detectors_ratio_to_bare_decode",
+        search / bare,
+        "ratio",
+        1.0,
+        "synthetic lesions in the sizes and bytes of public archives, CPU time, one core",
+    )
     if real:
         bare, search = cost(real)
         print(f"real: decode {bare:.2f} ms, search {search:.2f} ms")
-        record("detectors_ratio_on_real_dermoscopy", search / bare, "ratio", None, f"{len(real)} CC0 photographs of 1022x767 px and 40 to 210 kB")
+        record(
+            "detectors_ratio_on_real_dermoscopy",
+            search / bare,
+            "ratio",
+            None,
+            f"{len(real)} CC0 photographs of 1022x767 px and 40 to 210 kB",
+        )
 
 
 def routed_by_site(site: str | None) -> bool:

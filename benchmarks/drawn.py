@@ -101,7 +101,10 @@ def _written(
     height, width = mask.shape
     if width > picture.shape[1] - 8 or height > picture.shape[0] - 8:
         return None
-    x, y = int(rng.integers(4, picture.shape[1] - width - 3)), int(rng.integers(4, picture.shape[0] - height - 3))
+    x, y = (
+        int(rng.integers(4, picture.shape[1] - width - 3)),
+        int(rng.integers(4, picture.shape[0] - height - 3)),
+    )
     out, share = picture.copy(), mask[..., None].astype(np.float32) / 255
     place = out[y : y + height, x : x + width]
     out[y : y + height, x : x + width] = (place * (1 - share) + np.array(ink) * share).astype(np.uint8)

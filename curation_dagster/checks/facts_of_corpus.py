@@ -170,7 +170,9 @@ def every_published_file_is_there_and_carries_nothing_hidden(
 
 
 @fact("corpus")
-def no_text_or_face_is_left_in_a_published_file(workspace: Workspace, _: ArchiveVersionKey, __: str) -> Outcome:
+def no_text_or_face_is_left_in_a_published_file(
+    workspace: Workspace, _: ArchiveVersionKey, __: str
+) -> Outcome:
     """Each file of the corpus was searched for text and faces as it was written, and none was found; filled boxes included."""
     with workspace.lake.sql("corpus", "published") as sql:
         wrong = sql.execute(
@@ -178,7 +180,9 @@ def no_text_or_face_is_left_in_a_published_file(workspace: Workspace, _: Archive
             "GROUP BY 1 HAVING coalesce(bool_or(p.state = 'written' AND p.residual_regions = 0), false) = false"
         ).fetchall()
         total = sql.execute("SELECT count(*) FROM corpus").fetchall()[0][0]
-    return nothing_found([f"image {i} holds text or a face, or was not searched" for (i,) in wrong], f"{total} images")
+    return nothing_found(
+        [f"image {i} holds text or a face, or was not searched" for (i,) in wrong], f"{total} images"
+    )
 
 
 @fact("corpus")

@@ -77,7 +77,9 @@ PUBLISHED = Table(
             "icc_to_srgb, to_8_bit, to_rgb, alpha_flattened, redacted, re_encoded.",
         ),
         column(
-            "rescan_findings", TEXTS, "Kinds of hidden metadata that the re-scan found in the written bytes, residual_text and residual_face."
+            "rescan_findings",
+            TEXTS,
+            "Kinds of hidden metadata that the re-scan found in the written bytes, residual_text and residual_face.",
         ),
         column(
             "residual_regions",

@@ -64,7 +64,9 @@ HARMONIZED = Table(
         column(
             "anatomy_scope", TEXT, "Whether the site is skin: in, out, review.", isin=("in", "out", "review")
         ),
-        column("may_show_face", pa.bool_(), "True where the site is on head or neck; null where it is not known."),
+        column(
+            "may_show_face", pa.bool_(), "True where the site is on head or neck; null where it is not known."
+        ),
         column(
             "lesion_labels", pa.int32(), "Distinct diagnoses of the same lesion in the archive version.", ge=0
         ),

@@ -173,7 +173,9 @@ MEASUREMENTS = Table(
             "the declared score.",
         ),
         column("faces", pa.int32(), "Certain faces; null where no detector has looked.", ge=0),
-        column("text_regions", pa.int32(), "Certain regions of text; null where no detector has looked.", ge=0),
+        column(
+            "text_regions", pa.int32(), "Certain regions of text; null where no detector has looked.", ge=0
+        ),
         column("text_doubtful", pa.int32(), "Regions that may be text: a person looks.", ge=0),
         column(
             "face_score",
@@ -182,7 +184,11 @@ MEASUREMENTS = Table(
             le=1,
         ),
         column(
-            "regions_share", pa.float32(), "Share of the picture that filling the certain regions takes.", ge=0, le=1
+            "regions_share",
+            pa.float32(),
+            "Share of the picture that filling the certain regions takes.",
+            ge=0,
+            le=1,
         ),
         column(
             "regions_core_share",

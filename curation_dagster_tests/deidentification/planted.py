@@ -345,7 +345,9 @@ def shown() -> dict[str, np.ndarray]:
     """Return pictures that show what may identify: a name beside the lesion, one across it, and a face."""
     beside, across = picture(400), picture(401)
     for pixels, place, size in ((beside, (8, 40), 1.0), (across, (60, 250), 2.2)):
-        cv2.putText(pixels, f"{NAME} 12.03.1957", place, cv2.FONT_HERSHEY_SIMPLEX, size, (10, 10, 10), 2, cv2.LINE_AA)
+        cv2.putText(
+            pixels, f"{NAME} 12.03.1957", place, cv2.FONT_HERSHEY_SIMPLEX, size, (10, 10, 10), 2, cv2.LINE_AA
+        )
     return {"beside": beside, "across": across, "face": np.ascontiguousarray(skimage.data.astronaut()[:480])}
 
 

@@ -23,8 +23,8 @@ import dagster as dg
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner
 import simplejpeg
+from click.testing import CliRunner
 from PIL import Image
 
 from curation_dagster.cli import main
@@ -150,7 +150,9 @@ def test_nothing_survives_in_the_event_log_or_in_what_was_printed(made: tuple[In
         assert survivors(content.encode()) == []
 
 
-def test_a_refused_delivery_names_nobody_and_says_where_its_files_are_named(made: tuple[Installation, str]) -> None:
+def test_a_refused_delivery_names_nobody_and_says_where_its_files_are_named(
+    made: tuple[Installation, str],
+) -> None:
     installation, printed = made
     settings = installation.workspace.settings
     path = refusal_file(settings.staging, parse_key(planted.HOSTILE))
@@ -160,17 +162,25 @@ def test_a_refused_delivery_names_nobody_and_says_where_its_files_are_named(made
     assert str(path) in printed
 
 
-def test_text_in_the_picture_is_filled_and_what_can_not_be_is_excluded(made: tuple[Installation, str]) -> None:
+def test_text_in_the_picture_is_filled_and_what_can_not_be_is_excluded(
+    made: tuple[Installation, str],
+) -> None:
     workspace = made[0].workspace
     rows = workspace.lake.read("records", columns=["image_id", "path"]).to_pylist()
-    of = {what: next(r["image_id"] for r in rows if r["path"] and r["path"].endswith(f"_{what}.jpg")) for what in planted.shown()}
+    of = {
+        what: next(r["image_id"] for r in rows if r["path"] and r["path"].endswith(f"_{what}.jpg"))
+        for what in planted.shown()
+    }
     found = {r["image_id"]: r for r in workspace.lake.read("deidentified").to_pylist()}
     assert found[of["beside"]]["actions"].count("pixels:text:redact") == 1
     assert found[of["face"]]["found_in_pixels"] == ["face"]
-    ledger = {(r["image_id"], r["criterion"]): r["outcome"] for r in workspace.lake.read("decisions").to_pylist()}
+    ledger = {
+        (r["image_id"], r["criterion"]): r["outcome"] for r in workspace.lake.read("decisions").to_pylist()
+    }
     assert ledger[of["across"], "pixels_redactable"] == ledger[of["face"], "pixels_redactable"] == "fail"
     published = {r["image_id"]: r for r in workspace.lake.read("published").to_pylist()}
-    assert of["across"] not in published and of["face"] not in published
+    assert of["across"] not in published
+    assert of["face"] not in published
     row = published[of["beside"]]
     assert (row["state"], row["residual_regions"]) == ("written", 0)
     assert "redacted" in row["transformations"]
@@ -248,7 +258,10 @@ def test_the_verification_record_says_what_was_done(made: tuple[Installation, st
     workspace = made[0].workspace
     rows = workspace.lake.read("deidentification_record").to_pylist()
     told = {(r["aspect"], r["carrier"], r["kind"]): r for r in rows}
-    assert told["scanned", "record", "records"]["images"] == len(planted.FILES) + len(planted.MAPPED) + len(planted.shown()) + 1
+    assert (
+        told["scanned", "record", "records"]["images"]
+        == len(planted.FILES) + len(planted.MAPPED) + len(planted.shown()) + 1
+    )
     assert told["found", "file", "dicom_overlay"]["images"] == 4
     assert told["done", "file", "exif_gps:strip"]["images"] == told["found", "file", "exif_gps"]["images"]
     assert told["done", "file", "PS3.15 113100"]["images"] == 4
@@ -260,7 +273,8 @@ def test_the_verification_record_says_what_was_done(made: tuple[Installation, st
     assert "113100" in page.read_text()
     html = page.with_suffix(".html").read_text()
     assert "113100" in html
-    assert "<script" not in html and "http" not in html
+    assert "<script" not in html
+    assert "http" not in html
     assert applied_codes(["exif"]) == []
 
 

@@ -209,7 +209,8 @@ def as_html(archive: str, version: str, rows: Sequence[Mapping[str, Any]]) -> st
         .read_text(encoding="utf-8")
     )
     parts = [
-        (_TITLES[aspect], [r for r in rows if r["aspect"] == aspect], aspect == "version") for aspect in ASPECTS
+        (_TITLES[aspect], [r for r in rows if r["aspect"] == aspect], aspect == "version")
+        for aspect in ASPECTS
     ]
     page = Environment(autoescape=select_autoescape(default=True)).from_string(template)
     return page.render(archive=archive, version=version, parts=parts)

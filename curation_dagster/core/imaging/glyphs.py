@@ -79,9 +79,7 @@ def candidates(
 
 def _shrunk(raster: np.ndarray, by: int) -> np.ndarray:
     width, height = max(1, raster.shape[1] // by), max(1, raster.shape[0] // by)
-    return cv2.resize(
-        raster[: height * by, : width * by], (width, height), interpolation=cv2.INTER_AREA
-    )
+    return cv2.resize(raster[: height * by, : width * by], (width, height), interpolation=cv2.INTER_AREA)
 
 
 def _masks(level: np.ndarray, strokes: Strokes) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
@@ -103,7 +101,9 @@ def _masks(level: np.ndarray, strokes: Strokes) -> Iterator[tuple[np.ndarray, in
         response = cv2.morphologyEx(channel, way, window, borderType=cv2.BORDER_REPLICATE)
         counts = np.cumsum(cv2.calcHist([response[::2, ::2]], [0], None, [256], [0, 256]).ravel())
         common = int(np.searchsorted(counts, 0.9 * counts[-1]))
-        texture = int(np.clip(strokes.over_texture * common + 2, strokes.least_contrast, strokes.most_contrast))
+        texture = int(
+            np.clip(strokes.over_texture * common + 2, strokes.least_contrast, strokes.most_contrast)
+        )
         levels = (texture, 2 * texture) if texture >= strokes.second_level_from else (texture,)
         for threshold in levels:
             yield response, texture, _cut(response, threshold)
@@ -157,7 +157,9 @@ def _rows(
         values = response[top:bottom, left:right]
         strength = float(values[inked].mean())
         quiet = values[~inked]
-        peaks = np.array([response[b : b + d, a : a + c].max() for a, b, c, d, _ in stats[members]], np.float64)
+        peaks = np.array(
+            [response[b : b + d, a : a + c].max() for a, b, c, d, _ in stats[members]], np.float64
+        )
         around = mask[
             max(0, top - int(height)) : bottom + int(height), max(0, left - int(height)) : right + int(height)
         ]

@@ -29,7 +29,16 @@ from curation_dagster.core.imaging.settings import VOCABULARIES, Measuring, meas
 from curation_dagster.core.imaging.sharpness import sharpness
 from curation_dagster.core.items import FileItem, read_item
 
-DECODERS = ("simplejpeg", "opencv-python-headless", "pillow", "pillow-heif", "pydicom", "numpy", "rapidocr", "onnxruntime")
+DECODERS = (
+    "simplejpeg",
+    "opencv-python-headless",
+    "pillow",
+    "pillow-heif",
+    "pydicom",
+    "numpy",
+    "rapidocr",
+    "onnxruntime",
+)
 # modules of this folder that measure nothing
 _WRITING = frozenset({"publish.py", "lossless.py", "redact.py", "rescan.py"})
 _DATA = ("measuring.yaml", "detecting.yaml", "hidden_metadata.csv")

@@ -63,7 +63,11 @@ class PublishItem:
 def written_by() -> str:
     """Return the version of the writing code: SHA-256 over its source, its data file and the codecs' versions."""
     folder = Path(__file__).parent
-    data = [VOCABULARIES / "measuring.yaml", VOCABULARIES / "publishing.yaml", VOCABULARIES / "detecting.yaml"]
+    data = [
+        VOCABULARIES / "measuring.yaml",
+        VOCABULARIES / "publishing.yaml",
+        VOCABULARIES / "detecting.yaml",
+    ]
     return digest_of([*sorted(folder.glob("*.py")), folder.parent / "items.py", *data])
 
 

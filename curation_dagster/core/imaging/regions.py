@@ -39,7 +39,9 @@ def find_regions(raster: np.ndarray, settings: Detecting) -> dict[str, Any]:
     }
 
 
-def boxes_to_fill(regions: list[Region], width: int, height: int, settings: Detecting) -> list[tuple[int, int, int, int]]:
+def boxes_to_fill(
+    regions: list[Region], width: int, height: int, settings: Detecting
+) -> list[tuple[int, int, int, int]]:
     """Return left, top, right and bottom of what is filled: the certain regions with their padding."""
     found = []
     for region in regions:

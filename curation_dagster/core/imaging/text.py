@@ -63,7 +63,12 @@ def _places(rows: list[Row], most: int) -> list[Row]:
         side, above = round(1.5 * row.height), round(0.6 * row.height)
         box = (left - side, top - above, right + side, bottom + above)
         for number, other in enumerate(places):
-            if box[0] < other.box[2] and box[2] > other.box[0] and box[1] < other.box[3] and box[3] > other.box[1]:
+            if (
+                box[0] < other.box[2]
+                and box[2] > other.box[0]
+                and box[1] < other.box[3]
+                and box[3] > other.box[1]
+            ):
                 both = (
                     min(box[0], other.box[0]), min(box[1], other.box[1]),
                     max(box[2], other.box[2]), max(box[3], other.box[3]),
