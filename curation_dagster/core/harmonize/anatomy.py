@@ -14,7 +14,7 @@ from functools import lru_cache
 from curation_dagster.core.harmonize.vocabulary import VocabularyError, rows
 
 _SIDE = re.compile(r"^(?:l|r|left|right)\.? ")
-_WITH_FACE = frozenset({"head_neck"})
+_WITH_FACE = frozenset({"head_neck", "eye", "oral", "oral_genital"})
 _STRICTNESS = ("in", "review", "out")
 
 
