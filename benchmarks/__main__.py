@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("one_pass", "redecide", "near_duplicates", "review")
+BENCHMARKS = ("one_pass", "detectors", "redecide", "near_duplicates", "review")
 
 
 def main() -> int:

@@ -16,6 +16,7 @@ from curation_dagster.core.imaging.measure import measured_by
 from curation_dagster.core.registry.keys import ArchiveVersionKey
 from curation_dagster.core.registry.loading import RegistryError
 from curation_dagster.core.review.approvals import current_approval, standing_approvals
+from curation_dagster.core.review.sampling import population, sample_size
 from curation_dagster.schemas import PER_ARCHIVE
 from curation_dagster.version import deciding_code
 from curation_dagster.workspace import EVERYTHING, Workspace
@@ -132,6 +133,7 @@ def admission_of(workspace: Workspace, key: ArchiveVersionKey) -> Admission:
         sampled,
         workspace.criteria.reviewers,
     )
+    reasons += _samples_not_drawn(workspace, key)
     approvals = workspace.lake.read("approvals")
     staged = next((s["fingerprint"] for s in stages if s["stage"] == "staged"), "")
     if current_approval(approvals, "archive_version", str(key), staged) is None:
@@ -141,3 +143,21 @@ def admission_of(workspace: Workspace, key: ArchiveVersionKey) -> Admission:
     if current_approval(approvals, "criteria", workspace.criteria.name, workspace.criteria.digest) is None:
         reasons.append(f"nobody approved the criteria {workspace.criteria.name} {workspace.criteria.version}")
     return Admission(key, tuple(reasons))
+
+
+def _samples_not_drawn(workspace: Workspace, key: ArchiveVersionKey) -> list[str]:
+    """Return the samples that stand for all images and are smaller than they must be, or absent, a sentence each."""
+    criteria = workspace.criteria
+    verdicts = workspace.part("verdicts", key, ["stage", "image_id", "criterion", "outcome"])
+    queue = workspace.part("review_queue", key, ["criterion", "purpose", "criteria_digest"]).to_pylist()
+    found = []
+    for criterion in criteria.whole_population():
+        images = len(population(verdicts, criterion, everyone=True))
+        needed = sample_size(images, criteria.sampling)
+        mine = [q for q in queue if q["criterion"] == criterion and q["purpose"] == "sample"]
+        drawn = sum(q["criteria_digest"] == criteria.digest for q in mine)
+        if drawn < needed:
+            found.append(
+                f"the sample for {criterion} holds {drawn} of the {needed} images that it needs: materialize review_queue again"
+            )
+    return found

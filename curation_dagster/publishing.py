@@ -14,13 +14,16 @@ from curation_dagster.completing import completions
 from curation_dagster.compute import Failure
 from curation_dagster.core.admission import Admission
 from curation_dagster.core.criteria.evaluate import fold
+from curation_dagster.core.imaging.detecting import detecting
 from curation_dagster.core.imaging.publish import PublishItem, publish, written_by
+from curation_dagster.core.imaging.regions import boxes_to_fill
 from curation_dagster.core.registry.keys import ArchiveVersionKey
 from curation_dagster.core.retrieval.containers import item_of
 from curation_dagster.engine import files_mapper
 from curation_dagster.gate import admission_of, archive_versions, ledger_problems, versions_in_view
 from curation_dagster.passes import Pass, run_pass
 from curation_dagster.schemas import ADMISSIONS, CORPUS
+from curation_dagster.views import measured_images
 from curation_dagster.workspace import Workspace
 
 
@@ -116,6 +119,9 @@ def assemble(
     admissions = []
     for gated in gate:
         key = gated.admission.key
+        # what a detector finds again in the written file, or a reader beside the pixels, is not in the corpus for good
+        refused = sum(published.get(i, {}).get("state") == "not_clean" for i in gated.passing.to_pylist())
+        refused = refused if gated.admission.admitted else 0
         written = [i for i in gated.passing.to_pylist() if published.get(i, {}).get("state") == "written"]
         kept = set(written) if gated.admission.admitted else set()
         if kept:
@@ -145,9 +151,9 @@ def assemble(
                 "reasons": list(gated.admission.reasons),
                 "images_in": gated.images_in,
                 "images_kept": len(kept),
-                "images_excluded": gated.excluded,
+                "images_excluded": gated.excluded + refused,
                 # what passes and is not kept waits: for its archive version, or for its file to be written
-                "images_quarantined": gated.quarantined + len(gated.passing) - len(kept),
+                "images_quarantined": gated.quarantined + len(gated.passing) - len(kept) - refused,
                 "criteria_digest": workspace.criteria.digest,
                 "run_id": run_id,
             }
@@ -159,6 +165,12 @@ def assemble(
 def _items(workspace: Workspace, gated: Gated) -> list[PublishItem]:
     """Return what is to be published of one archive version."""
     images = workspace.part("records", gated.admission.key, ["image_id", "path"])
+    seen = measured_images(workspace, gated.admission.key, ["regions", "width", "height"])
+    fill = {
+        r["image_id"]: tuple(boxes_to_fill(r["regions"], r["width"], r["height"], detecting()))
+        for r in seen.to_pylist()
+        if r["regions"]
+    }
     files = workspace.part("files", gated.admission.key, role="image")
     with workspace.lake.sql(images=images, files=files, passing=pa.table({"image_id": gated.passing})) as sql:
         rows = sql.sql(
@@ -166,7 +178,8 @@ def _items(workspace: Workspace, gated: Gated) -> list[PublishItem]:
         ).to_arrow_table()
     root = str(workspace.settings.corpus)
     return [
-        PublishItem(r["image_id"], item_of(r, workspace.settings.staging), root) for r in rows.to_pylist()
+        PublishItem(r["image_id"], item_of(r, workspace.settings.staging), root, fill.get(r["image_id"], ()))
+        for r in rows.to_pylist()
     ]
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow as pa
 
 from curation_dagster.core.deidentification.identifiers import rules
-from curation_dagster.core.deidentification.record import Evidence, as_markdown, verification_record
+from curation_dagster.core.deidentification.record import Evidence, as_html, as_markdown, verification_record
+from curation_dagster.core.imaging.detecting import detecting
 from curation_dagster.core.imaging.measure import measured_by
 from curation_dagster.core.imaging.publish import written_by
 from curation_dagster.core.registry.keys import ArchiveVersionKey
@@ -29,6 +31,7 @@ def record_deidentification(workspace: Workspace, key: ArchiveVersionKey, run_id
             "writing code": written_by(),
             "criteria": f"{workspace.criteria.name} {workspace.criteria.version}, {workspace.criteria.digest}",
             "rules of identifiers": rules().version,
+            "detectors": f"{detecting().version}; BlazeFace {detecting().faces.sha256}; RapidOCR {version('rapidocr')}",
         },
         run_id,
     )
@@ -39,10 +42,15 @@ def record_deidentification(workspace: Workspace, key: ArchiveVersionKey, run_id
         {"archive": key.archive, "version": key.version},
         {"run_id": run_id},
     )
-    page = workspace.settings.reports / "deidentification" / f"{key}.md"
+    folder = workspace.settings.reports / "deidentification"
+    _write(folder / f"{key}.md", as_markdown(key.archive, key.version, rows))
+    return _write(folder / f"{key}.html", as_html(key.archive, key.version, rows))
+
+
+def _write(page: Path, text: str) -> Path:
     page.parent.mkdir(parents=True, exist_ok=True)
     temporary = page.with_name(f".{page.name}.{os.getpid()}.tmp")
-    temporary.write_text(as_markdown(key.archive, key.version, rows), encoding="utf-8")
+    temporary.write_text(text, encoding="utf-8")
     temporary.replace(page)
     return page
 

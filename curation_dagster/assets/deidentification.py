@@ -1,8 +1,9 @@
 """De-identification: what was found that may identify a person, by carrier and kind, and what is done about it.
 
 The published file is built from pixels, called by its image_id, and described by an allow-list of columns, so hidden
-metadata, file names and records can't reach it. What is in the picture itself is for people: no detector has looked
-at it, so the criterion says `review` of every image, and a clean sample of the archive version settles it.
+metadata, file names and records can't reach it. Text and faces that the detectors are sure of are filled by the writer or
+exclude the image; what they are not sure of, and what they can't see, is for people: one by one where something points to
+it, and by a sample of the archive version for all the rest.
 """
 
 import dagster as dg
@@ -13,12 +14,15 @@ from curation_dagster.resources import Curation
 from curation_dagster.stage import finish_with_criteria
 from curation_dagster.views import measured_images
 
-_MEASURED = ["hidden_kinds", "media_type", "format", "decode_state", "faces", "text_regions"]
+_MEASURED = [
+    "hidden_kinds", "media_type", "format", "decode_state", "pixels_searched", "regions", "faces", "text_regions", "text_doubtful",
+    "face_score", "regions_share", "regions_core_share",
+]  # fmt: skip
 
 
 @archive_asset("deidentification", deps=["measurements", "records"])
 def deidentified(context: dg.AssetExecutionContext, curation: Curation) -> dg.MaterializeResult:
-    """Identifiers in file, file name and record, by kind and never by value, and the action for each.
+    """Identifiers in file, file name, record and picture, by kind and never by value, and the action for each.
 
     Protocol I.6 and E.6.
     """

@@ -14,7 +14,9 @@ from curation_dagster.assets.common import archive_asset, key_of, markdown_table
 from curation_dagster.core.records.joining import build_records
 from curation_dagster.core.report.assessment import assessment_markdown
 from curation_dagster.core.retrieval.containers import load_limits, open_bytes
+from curation_dagster.core.retrieval.errors import RetrievalError
 from curation_dagster.core.retrieval.staging import stage
+from curation_dagster.refusals import refused
 from curation_dagster.resources import Curation
 from curation_dagster.retrieving import bring, expect_same_bytes
 from curation_dagster.schemas import FILES
@@ -31,17 +33,20 @@ def staged(context: dg.AssetExecutionContext, curation: Curation) -> dg.Material
     workspace, key = curation.open(), key_of(context)
     archive = workspace.resolve(str(key))
     is_new = not (workspace.settings.staging / str(key)).exists()
-    brought = bring(workspace, archive, context.log.info, context.run.run_id)
-    files = FILES.conform(
-        stage(
+    try:
+        brought = bring(workspace, archive, context.log.info, context.run.run_id)
+        inventory = stage(
             brought.archive,
             brought.landing,
             workspace.settings.staging,
             progress=lambda done, total, what: context.log.info(f"staged: {done} of {total} {what}"),
             limits=load_limits(),
         )
-    )
-    expect_same_bytes(workspace, archive, files, is_new)
+        files = FILES.conform(inventory)
+        expect_same_bytes(workspace, archive, files, is_new)
+    except RetrievalError as error:
+        # `from None`: the event log would show the cause with the names of files in it
+        raise refused(error, workspace.settings.staging, key) from None
     brought.clear()
     part = {"archive": key.archive, "version": key.version}
     version = workspace.lake.replace("files", files, part, {"run_id": context.run.run_id})

@@ -13,6 +13,8 @@ import pyarrow.compute as pc
 
 from curation_dagster.assets.common import archive_asset, key_of, markdown_table, shown
 from curation_dagster.compute import Failure
+from curation_dagster.core.imaging.detecting import detecting
+from curation_dagster.core.imaging.faces import check_model
 from curation_dagster.core.imaging.measure import measure, measured_by
 from curation_dagster.core.items import FileItem
 from curation_dagster.core.retrieval.containers import item_of
@@ -48,7 +50,14 @@ def row_of_failure(item: FileItem, failure: Failure) -> dict[str, Any]:
 
 
 def measuring_pass() -> Pass:
-    """Return the pass that measures files."""
+    """Return the pass that measures files.
+
+    Raises
+    ------
+    curation_dagster.core.imaging.detecting.ModelError
+        If the network for faces is not the declared one; no file is measured then.
+    """
+    check_model(detecting().faces)
     return Pass("measurements", measure, "sha256", lambda i: i.sha256, row_of_failure, measured_by())
 
 

@@ -192,6 +192,22 @@ def every_published_file_is_there_and_carries_nothing_hidden(
 
 
 @fact("corpus")
+def no_text_or_face_is_left_in_a_published_file(
+    workspace: Workspace, _: ArchiveVersionKey, __: str
+) -> Outcome:
+    """Each file of the corpus was searched for text and faces as it was written, and none was found; filled boxes included."""
+    with workspace.lake.sql("corpus", "published") as sql:
+        wrong = sql.execute(
+            "SELECT c.image_id FROM corpus c LEFT JOIN published p ON p.image_id = c.image_id AND p.sha256 = c.sha256 "
+            "GROUP BY 1 HAVING coalesce(bool_or(p.state = 'written' AND p.residual_regions = 0), false) = false"
+        ).fetchall()
+        total = sql.execute("SELECT count(*) FROM corpus").fetchall()[0][0]
+    return nothing_found(
+        [f"image {i} holds text or a face, or was not searched" for (i,) in wrong], f"{total} images"
+    )
+
+
+@fact("corpus")
 def no_source_identifier_reaches_the_corpus(workspace: Workspace, _: ArchiveVersionKey, __: str) -> Outcome:
     """No published cell or file name holds a source id or the name of a source file."""
     declared = TABLES["corpus"]

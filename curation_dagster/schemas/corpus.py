@@ -80,10 +80,18 @@ PUBLISHED = Table(
             "transformations",
             TEXTS,
             "What was done to the pixels: lossless (nothing: the compressed data are those of the source), oriented, "
-            "icc_to_srgb, to_8_bit, to_rgb, alpha_flattened, re_encoded.",
+            "icc_to_srgb, to_8_bit, to_rgb, alpha_flattened, redacted, re_encoded.",
         ),
         column(
-            "rescan_findings", TEXTS, "Kinds of hidden metadata that the re-scan found in the written bytes."
+            "rescan_findings",
+            TEXTS,
+            "Kinds of hidden metadata that the re-scan found in the written bytes, residual_text and residual_face.",
+        ),
+        column(
+            "residual_regions",
+            pa.int32(),
+            "Text and faces that the detectors are sure of in the written bytes; a file with any is removed.",
+            ge=0,
         ),
         column("detail", TEXT, "What went wrong, if anything did."),
     ),

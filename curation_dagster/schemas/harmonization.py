@@ -127,6 +127,9 @@ HARMONIZED = Table(
             "Whether a total severity score is what its subscores give; null without all of them.",
         ),
         column(
+            "may_show_face", pa.bool_(), "True where the site is on head or neck; null where it is not known."
+        ),
+        column(
             "image_manipulation",
             TEXT,
             "Manipulation that the publisher declares, such as altered or synthetic.",

@@ -8,6 +8,21 @@ from curation_dagster.schemas.columns import ARCHIVE, IMAGE_ID, RUN, SHA256, VER
 from curation_dagster.schemas.table import ID, TEXT, TEXTS, Table, column
 from curation_dagster.schemas.vocabulary import DECODE_STATES
 
+REGIONS = pa.list_(
+    pa.struct(
+        [
+            ("kind", TEXT),
+            ("left", pa.int32()),
+            ("top", pa.int32()),
+            ("width", pa.int32()),
+            ("height", pa.int32()),
+            ("score", pa.float32()),
+            ("certain", pa.bool_()),
+        ]
+    )
+)
+"""Boxes of what may identify a person: kind is text or face."""
+
 MEASUREMENTS = Table(
     "measurements",
     "What one read and one full decode of a distinct file showed. Decisions are made over this table.",
@@ -149,8 +164,39 @@ MEASUREMENTS = Table(
             "Kinds of hidden metadata in the file, from the vocabulary hidden_metadata.csv.",
         ),
         column("hidden_bytes", pa.int64(), "Bytes of hidden metadata.", unit="byte", ge=0),
-        column("faces", pa.int32(), "Faces found; null while no detector has run.", ge=0),
-        column("text_regions", pa.int32(), "Regions of text found; null while no detector has run.", ge=0),
+        # text and faces in the picture; what was read is never stored
+        column("pixels_searched", pa.bool_(), "True where the detectors of text and faces have looked."),
+        column(
+            "regions",
+            REGIONS,
+            "Boxes of text and faces in px of the oriented picture, with the detector's score; certain where it reaches "
+            "the declared score.",
+        ),
+        column("faces", pa.int32(), "Certain faces; null where no detector has looked.", ge=0),
+        column(
+            "text_regions", pa.int32(), "Certain regions of text; null where no detector has looked.", ge=0
+        ),
+        column("text_doubtful", pa.int32(), "Regions that may be text: a person looks.", ge=0),
+        column(
+            "face_score",
+            pa.float32(),
+            "Highest score of anything like a face, whether it is one or not.",
+            le=1,
+        ),
+        column(
+            "regions_share",
+            pa.float32(),
+            "Share of the picture that filling the certain regions takes.",
+            ge=0,
+            le=1,
+        ),
+        column(
+            "regions_core_share",
+            pa.float32(),
+            "Share of the diagnostic middle of the picture that filling the certain regions takes.",
+            ge=0,
+            le=1,
+        ),
     ),
 )
 

@@ -187,6 +187,7 @@ BREAKS: dict[str, Callable[[Workspace], None]] = {
     "corpus-every_curated_image_comes_from_an_admitted_archive_version": withdraw,
     "corpus-only_one_image_of_each_duplicate_group_is_in_the_corpus": both_of_a_group_into_the_corpus,
     "corpus-every_published_file_is_there_and_carries_nothing_hidden": damage_published_file,
+    "corpus-no_text_or_face_is_left_in_a_published_file": edit("published", with_value("residual_regions", 1)),
     "corpus-no_source_identifier_reaches_the_corpus": source_name_into_corpus,
     "corpus-everything_that_entered_is_kept_excluded_or_quarantined": edit("admissions", with_value("images_excluded", 10_000)),
     "corpus-the_whole_table_matches_its_declaration": edit("corpus", with_value("sex", "unknown")),

@@ -10,14 +10,17 @@ import json
 import quopri
 import struct
 import urllib.parse
+import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import piexif
 import pillow_heif
 import pydicom
+import skimage.data
 import yaml
 from PIL import Image, ImageCms, PngImagePlugin, TiffImagePlugin
 
@@ -25,6 +28,7 @@ from curation_dagster.samples import encodings, skin
 
 ARCHIVE, VERSION = "planted", "1"
 KEY = f"{ARCHIVE}@{VERSION}"
+HOSTILE = f"{ARCHIVE}@2"
 NAME = "Quirrelstein"
 SECRETS = {
     "name": NAME,
@@ -323,6 +327,10 @@ def write_archive(landing: Path, descriptors: Path) -> None:
         stem = f"{NAME}_{SECRETS['record number']}_{number:03d}_column"
         (photos / f"{stem}.jpg").write_bytes(encodings.jpeg(picture(number)))
         rows.append(_row(stem, number) | {column: ALL})
+    for number, (suffix, pixels) in enumerate(shown().items(), start=len(FILES) + len(MAPPED)):
+        stem = f"{NAME}_{SECRETS['record number']}_{number:03d}_{suffix}"
+        (photos / f"{stem}.jpg").write_bytes(encodings.jpeg(pixels))
+        rows.append(_row(stem, number))
     rows.append(_row(f"{NAME}_without_file", 999))
     with (photos.parent / f"{NAME}_table.csv").open("w", encoding="utf-8", newline="") as handle:
         writer = csv.DictWriter(handle, list(rows[0]))
@@ -331,6 +339,24 @@ def write_archive(landing: Path, descriptors: Path) -> None:
     (photos.parent / f"{NAME}.txt").write_text(ALL)
     descriptors.mkdir(parents=True, exist_ok=True)
     (descriptors / f"{ARCHIVE}.yaml").write_text(yaml.safe_dump(_descriptor(), sort_keys=False))
+
+
+def shown() -> dict[str, np.ndarray]:
+    """Return pictures that show what may identify: a name beside the lesion, one across it, and a face."""
+    beside, across = picture(400), picture(401)
+    for pixels, place, size in ((beside, (8, 40), 1.0), (across, (60, 250), 2.2)):
+        cv2.putText(
+            pixels, f"{NAME} 12.03.1957", place, cv2.FONT_HERSHEY_SIMPLEX, size, (10, 10, 10), 2, cv2.LINE_AA
+        )
+    return {"beside": beside, "across": across, "face": np.ascontiguousarray(skimage.data.astronaut()[:480])}
+
+
+def write_hostile(landing: Path) -> None:
+    """Write a delivery that is refused: a container whose members, called after a person, lie outside of it."""
+    folder = landing / HOSTILE
+    folder.mkdir(parents=True)
+    with zipfile.ZipFile(folder / f"{NAME}_{SECRETS['born']}.zip", "w") as container:
+        container.writestr(f"../../{NAME}_{SECRETS['record number']}.jpg", b"x" * 64)
 
 
 def _row(stem: str, number: int) -> dict[str, str]:
@@ -367,7 +393,7 @@ def _descriptor() -> dict[str, object]:
         },
         "licence": {"default": "CC0-1.0", "evidence": "Made up for a test."},
         "retrieval": {"instructions": "None."},
-        "versions": {VERSION: {}},
+        "versions": {VERSION: {}, "2": {}},
         "layout": {
             "container": "any",
             "images": ["**/photos/*.*"],

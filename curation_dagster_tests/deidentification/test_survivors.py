@@ -23,6 +23,7 @@ import dagster as dg
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import simplejpeg
 from click.testing import CliRunner
 from PIL import Image
 
@@ -30,6 +31,8 @@ from curation_dagster.cli import main
 from curation_dagster.core.deidentification.record import applied_codes
 from curation_dagster.core.imaging.formats import sniff
 from curation_dagster.core.imaging.hidden import inventory, known_kinds
+from curation_dagster.core.registry.keys import parse_key
+from curation_dagster.refusals import refusal_file
 from curation_dagster_tests.deidentification import planted
 from curation_dagster_tests.installation import Installation, open_installation
 
@@ -43,9 +46,10 @@ from curation_dagster.runs import approve_archive_version, approve_criteria, cur
 from curation_dagster.settings import Settings
 from curation_dagster.workspace import Workspace
 
-workspace, key = Workspace(Settings.load()), {!r}
+workspace, key, hostile = Workspace(Settings.load()), {!r}, {!r}
 with instance_of(workspace.settings.home) as instance:
     assert curate_keys(instance, [key])[key]
+    assert not curate_keys(instance, [hostile])[hostile]
     approve_criteria(workspace, "author", "approver", None)
     judge_everything(workspace, key)
     approve_archive_version(workspace, key, "author", "approver", None)
@@ -61,8 +65,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Installatio
         installation = open_installation(home, patch)
         settings = installation.workspace.settings
         planted.write_archive(settings.landing, settings.archives[0])
+        planted.write_hostile(settings.landing)
         printed = home / "printed.txt"
-        code = RUN.format(planted.KEY)
+        code = RUN.format(planted.KEY, planted.HOSTILE)
         with printed.open("wb") as out:
             done = subprocess.run(
                 [sys.executable, "-c", code], stdout=out, stderr=subprocess.STDOUT, timeout=500, check=False
@@ -145,6 +150,48 @@ def test_nothing_survives_in_the_event_log_or_in_what_was_printed(made: tuple[In
         assert survivors(content.encode()) == []
 
 
+def test_a_refused_delivery_names_nobody_and_says_where_its_files_are_named(
+    made: tuple[Installation, str],
+) -> None:
+    installation, printed = made
+    settings = installation.workspace.settings
+    path = refusal_file(settings.staging, parse_key(planted.HOSTILE))
+    assert survivors(path.read_bytes())
+    assert path.stat().st_mode & 0o077 == 0
+    assert "HostileContainer: A container holds what no honest container holds" in printed
+    assert str(path) in printed
+
+
+def test_text_in_the_picture_is_filled_and_what_can_not_be_is_excluded(
+    made: tuple[Installation, str],
+) -> None:
+    workspace = made[0].workspace
+    rows = workspace.lake.read("records", columns=["image_id", "path"]).to_pylist()
+    of = {
+        what: next(r["image_id"] for r in rows if r["path"] and r["path"].endswith(f"_{what}.jpg"))
+        for what in planted.shown()
+    }
+    found = {r["image_id"]: r for r in workspace.lake.read("deidentified").to_pylist()}
+    assert found[of["beside"]]["actions"].count("pixels:text:redact") == 1
+    assert found[of["face"]]["found_in_pixels"] == ["face"]
+    ledger = {
+        (r["image_id"], r["criterion"]): r["outcome"] for r in workspace.lake.read("decisions").to_pylist()
+    }
+    assert ledger[of["across"], "pixels_redactable"] == ledger[of["face"], "pixels_redactable"] == "fail"
+    published = {r["image_id"]: r for r in workspace.lake.read("published").to_pylist()}
+    assert of["across"] not in published
+    assert of["face"] not in published
+    row = published[of["beside"]]
+    assert (row["state"], row["residual_regions"]) == ("written", 0)
+    assert "redacted" in row["transformations"]
+    pixels = simplejpeg.decode_jpeg((workspace.settings.corpus / row["file"]).read_bytes(), "RGB")
+    original = planted.shown()["beside"]
+    dark = (original.max(axis=2) < 40)[:60]
+    assert dark.sum() > 1000
+    # JPEG smears the edge of a filled box a little; nowhere is a stroke left
+    assert np.abs(pixels[:60][dark].astype(int) - 128).max() < 40
+
+
 def test_the_intake_tables_hold_what_was_delivered(made: tuple[Installation, str]) -> None:
     workspace = made[0].workspace
     for table in INTAKE:
@@ -211,7 +258,10 @@ def test_the_verification_record_says_what_was_done(made: tuple[Installation, st
     workspace = made[0].workspace
     rows = workspace.lake.read("deidentification_record").to_pylist()
     told = {(r["aspect"], r["carrier"], r["kind"]): r for r in rows}
-    assert told["scanned", "record", "records"]["images"] == len(planted.FILES) + len(planted.MAPPED) + 1
+    assert (
+        told["scanned", "record", "records"]["images"]
+        == len(planted.FILES) + len(planted.MAPPED) + len(planted.shown()) + 1
+    )
     assert told["found", "file", "dicom_overlay"]["images"] == 4
     assert told["done", "file", "exif_gps:strip"]["images"] == told["found", "file", "exif_gps"]["images"]
     assert told["done", "file", "PS3.15 113100"]["images"] == 4
@@ -221,6 +271,10 @@ def test_the_verification_record_says_what_was_done(made: tuple[Installation, st
     assert told["version", "code", "writing code"]["detail"]
     page = workspace.settings.reports / "deidentification" / f"{planted.KEY}.md"
     assert "113100" in page.read_text()
+    html = page.with_suffix(".html").read_text()
+    assert "113100" in html
+    assert "<script" not in html
+    assert "http" not in html
     assert applied_codes(["exif"]) == []
 
 

@@ -127,7 +127,13 @@ def _samples(verdicts: pa.Table, judged: pa.Table, queue: pa.Table, criteria: Cr
     # only these rows matter below, and they are few
     open_ = verdicts.select(["archive", "version", "stage", "criterion", "image_id", "outcome"])
     open_ = open_.append_column("row", pa.array(np.arange(verdicts.num_rows)))
-    open_ = open_.filter(pc.is_in(open_["outcome"], value_set=pa.array(["fail", "review"])))
+    whole = criteria.whole_population()
+    open_ = open_.filter(
+        pc.or_(
+            pc.is_in(open_["outcome"], value_set=pa.array(["fail", "review"])),
+            pc.is_in(open_["criterion"], value_set=pa.array(whole, pa.string())),
+        )
+    )
     sampled = pa.array(criteria.reviewed_by("sample"), pa.string())
     waiting = open_.filter(
         pc.and_(pc.equal(open_["outcome"], "review"), pc.is_in(open_["criterion"], value_set=sampled))
@@ -142,7 +148,8 @@ def _samples(verdicts: pa.Table, judged: pa.Table, queue: pa.Table, criteria: Cr
         mine = mine.filter(pc.invert(pc.is_in(mine["image_id"], value_set=_one(bad))))
         sample = _where(queue, **key)["image_id"]
         said = said.filter(pc.is_in(said["image_id"], value_set=_one(sample)))
-        everyone = population(_where(open_, archive=key["archive"], version=key["version"]), key["criterion"])
+        mine_all = _where(open_, archive=key["archive"], version=key["version"])
+        everyone = population(mine_all, key["criterion"], key["criterion"] in whole)
         found.append(_settle_sample(mine, len(sample), said, len(everyone), criteria))
     return found
 

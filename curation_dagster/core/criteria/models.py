@@ -90,6 +90,9 @@ class Criterion(Condition):
         Who settles a ``review``: a person for each image, or a clean people's sample for the archive version.
     reviewers : {1, 2}
         How many people look at an image that a person settles; of two, neither sees the other's verdict.
+    population : {"review", "everyone"}
+        What a sample is drawn from: the images whose outcome is ``review``, or all that nothing excludes. The second
+        holds back the archive version at the gate, not each image in the ledger.
     severity : {"error", "warn"}
         ``error`` where the protocol says must.
     detail_columns : tuple of str
@@ -107,6 +110,7 @@ class Criterion(Condition):
     on_missing: Outcome
     review: Literal["each", "sample"] = "each"
     reviewers: Literal[1, 2] = 1
+    population: Literal["review", "everyone"] = "review"
     severity: Literal["error", "warn"]
     detail_columns: tuple[Name, ...] = ()
     notes: dict[Outcome, Text] = {}
@@ -262,6 +266,10 @@ class CriteriaSet(CriteriaFile):
     def reviewers(self) -> dict[str, int]:
         """How many people each criterion asks for."""
         return {c.id: c.reviewers for c in self.criteria}
+
+    def whole_population(self) -> tuple[str, ...]:
+        """Return the ids of the criteria whose sample stands for all images, in the order of the file."""
+        return tuple(c.id for c in self.criteria if c.review == "sample" and c.population == "everyone")
 
     def reviewed_by(self, mode: Literal["each", "sample"]) -> tuple[str, ...]:
         """Return the ids of the criteria whose ``review`` is settled in this way, in the order of the file."""

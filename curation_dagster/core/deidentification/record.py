@@ -14,6 +14,7 @@ from importlib import resources
 from typing import Any
 
 import pyarrow as pa
+from jinja2 import Environment, select_autoescape
 from tabulate import tabulate
 
 from curation_dagster.core.review.panel import panels
@@ -198,3 +199,18 @@ def as_markdown(archive: str, version: str, rows: Sequence[Mapping[str, Any]]) -
             wide = [(r["carrier"], r["kind"], r["images"], r["detail"] or "") for r in mine]
             parts.append(tabulate(wide, ["where", "what", "number", "note"], tablefmt="github") + "\n")
     return "\n".join(parts)
+
+
+def as_html(archive: str, version: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the same page as one file of HTML that needs nothing else."""
+    template = (
+        resources.files("curation_dagster")
+        .joinpath("core/report/deidentification.html.j2")
+        .read_text(encoding="utf-8")
+    )
+    parts = [
+        (_TITLES[aspect], [r for r in rows if r["aspect"] == aspect], aspect == "version")
+        for aspect in ASPECTS
+    ]
+    page = Environment(autoescape=select_autoescape(default=True)).from_string(template)
+    return page.render(archive=archive, version=version, parts=parts)

@@ -15,6 +15,7 @@ from functools import lru_cache
 from curation_dagster.core.harmonize.vocabulary import VocabularyError, rows
 
 _SIDE = re.compile(r"^(?:l|r|left|right)\.? ")
+_WITH_FACE = frozenset({"head_neck", "eye", "oral", "oral_genital"})
 _STRICTNESS = ("in", "review", "out")
 
 
@@ -72,6 +73,17 @@ def scope_of(codes: Iterable[str]) -> str:
     """
     scopes = (sites()[at].scope for code in codes for at in _line(code))
     return max(scopes, key=_STRICTNESS.index)
+
+
+def may_show_face(code: str) -> bool:
+    """Return whether a photograph of the site may show a face or part of one: a site on head or neck, or beside it.
+
+    Examples
+    --------
+    >>> may_show_face("nose"), may_show_face("scalp"), may_show_face("back")
+    (True, True, False)
+    """
+    return any(site in _WITH_FACE for site in _line(code))
 
 
 def common_site(codes: Iterable[str]) -> str | None:

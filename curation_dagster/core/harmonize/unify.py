@@ -165,11 +165,13 @@ def _sites(field: Field) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     codes = {key: anatomy.common_site(key) for key in {v for v in field.values if v is not None}}
     labels = {code: anatomy.sites()[code].label for code in codes.values() if code is not None}
     scopes = {key: anatomy.scope_of(key) for key in codes}
+    faces = {key: any(anatomy.may_show_face(one) for one in key) for key in codes}
     code = _column(codes.get(v) for v in field.values)
     values = {
         "anatomy_code": code,
         "anatomy_label": _column(labels.get(c) for c in code),
         "anatomy_scope": _column(scopes.get(v) for v in field.values),
+        "may_show_face": _column(faces.get(v) for v in field.values),
     }
     return values, {"anatomy_code": field.reasons, "anatomy_label": field.reasons}
 

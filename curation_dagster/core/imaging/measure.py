@@ -15,22 +15,33 @@ import simplejpeg
 
 from curation_dagster.core.imaging.artifacts import artifacts
 from curation_dagster.core.imaging.decode import decode
+from curation_dagster.core.imaging.detecting import detecting
 from curation_dagster.core.imaging.formats import sniff
 from curation_dagster.core.imaging.hashes import perceptual_hashes, pixel_sha256, stream_sha256
 from curation_dagster.core.imaging.hidden import inventory
 from curation_dagster.core.imaging.light import color, exposure
 from curation_dagster.core.imaging.picture import Picture, orient, to_rgb_or_grey
 from curation_dagster.core.imaging.profiles import profile_kind
+from curation_dagster.core.imaging.regions import find_regions
 from curation_dagster.core.imaging.scales import Scales, make_scales
 from curation_dagster.core.imaging.segments import Structure, jpeg_structure, png_structure
 from curation_dagster.core.imaging.settings import VOCABULARIES, Measuring, measuring
 from curation_dagster.core.imaging.sharpness import sharpness
 from curation_dagster.core.items import FileItem, read_item
 
-DECODERS = ("simplejpeg", "opencv-python-headless", "pillow", "pillow-heif", "pydicom", "numpy")
+DECODERS = (
+    "simplejpeg",
+    "opencv-python-headless",
+    "pillow",
+    "pillow-heif",
+    "pydicom",
+    "numpy",
+    "rapidocr",
+    "onnxruntime",
+)
 # modules of this folder that measure nothing
-_WRITING = frozenset({"publish.py", "lossless.py", "rescan.py"})
-_DATA = ("measuring.yaml", "hidden_metadata.csv")
+_WRITING = frozenset({"publish.py", "lossless.py", "redact.py", "rescan.py"})
+_DATA = ("measuring.yaml", "detecting.yaml", "hidden_metadata.csv")
 
 
 @cache
@@ -112,7 +123,9 @@ def measure_bytes(data: bytes, settings: Measuring, sha256: str | None = None) -
         "trailing_bytes": hidden.trailing_bytes if sniffed.format else None,
     }
     if picture.raster is not None and picture.mode is not None:
-        row |= measure_pixels(upright(picture), settings)
+        raster = upright(picture)
+        row |= measure_pixels(raster, settings)
+        row |= {"pixels_searched": True} | find_regions(raster, detecting())
     return row
 
 

@@ -23,10 +23,13 @@ import yaml
 from PIL import Image
 
 from curation_dagster.core.imaging.decode import decode
+from curation_dagster.core.imaging.detecting import detecting
 from curation_dagster.core.imaging.lossless import NotRewritable, rewrite_jpeg
-from curation_dagster.core.imaging.measure import digest_of
+from curation_dagster.core.imaging.measure import digest_of, upright
 from curation_dagster.core.imaging.picture import Picture, flatten, orient, to_rgb_or_grey
 from curation_dagster.core.imaging.profiles import profile_kind, to_srgb
+from curation_dagster.core.imaging.redact import fill_color, redact
+from curation_dagster.core.imaging.regions import find_regions
 from curation_dagster.core.imaging.rescan import rescan
 from curation_dagster.core.imaging.settings import VOCABULARIES, measuring
 from curation_dagster.core.items import FileItem, read_item
@@ -46,18 +49,25 @@ class PublishItem:
         The source.
     root : str
         The corpus folder, below which ``images/`` lies.
+    fill : tuple of boxes
+        Left, top, right, bottom in px of the oriented picture: what is filled, because it shows text or a face.
     """
 
     image_id: str
     item: FileItem
     root: str
+    fill: tuple[tuple[int, int, int, int], ...] = ()
 
 
 @cache
 def written_by() -> str:
     """Return the version of the writing code: SHA-256 over its source, its data file and the codecs' versions."""
     folder = Path(__file__).parent
-    data = [VOCABULARIES / "measuring.yaml", VOCABULARIES / "publishing.yaml"]
+    data = [
+        VOCABULARIES / "measuring.yaml",
+        VOCABULARIES / "publishing.yaml",
+        VOCABULARIES / "detecting.yaml",
+    ]
     return digest_of([*sorted(folder.glob("*.py")), folder.parent / "items.py", *data])
 
 
@@ -102,14 +112,16 @@ def publish(p: PublishItem) -> dict[str, Any]:
     if picture.state != "ok":
         return row | {"state": "failed", "detail": f"the source is {picture.state}: {picture.detail}"}
     try:
-        encoded, suffix, size, transformations, note = _made(data, picture, lossless_settings())
+        encoded, suffix, size, transformations, note = _made(data, picture, lossless_settings(), p.fill)
     except ValueError as error:
         return row | {"state": "failed", "detail": f"could not be encoded: {error}"}
     name = f"images/{p.image_id[:2]}/{p.image_id}{suffix}"
-    findings = _write_if_clean(Path(p.root) / name, encoded)
+    residual = _residual(encoded, transformations)
+    findings = [f"residual_{kind}" for kind in residual] or _write_if_clean(Path(p.root) / name, encoded)
     row |= {
         "transformations": transformations,
         "rescan_findings": findings,
+        "residual_regions": len(residual),
         "width": size[0],
         "height": size[1],
     }
@@ -126,17 +138,31 @@ def publish(p: PublishItem) -> dict[str, Any]:
 
 
 def _made(
-    data: bytes, picture: Picture, settings: Lossless
+    data: bytes, picture: Picture, settings: Lossless, fill: tuple[tuple[int, int, int, int], ...] = ()
 ) -> tuple[bytes, str, tuple[int, int], list[str], str | None]:
     """Return the bytes of the standardized file, its suffix, width and height, what was done, and a note."""
-    kept = without_loss(data, picture, settings)
+    kept = None if fill else without_loss(data, picture, settings)
     if kept is not None:
         return kept, ".jpg", (picture.width or 0, picture.height or 0), ["lossless"], None
     pixels, done, note = standardize(picture)
+    if fill:
+        pixels = redact(pixels, fill, fill_color())
+        done.append("redacted")
     encoded, suffix = _encode(pixels, bool(picture.is_lossless))
     if suffix == ".jpg":
         done.append("re_encoded")
     return encoded, suffix, (pixels.shape[1], pixels.shape[0]), done, note
+
+
+def _residual(encoded: bytes, transformations: list[str]) -> list[str]:
+    """Return the kinds of what the detectors are sure of in the bytes that are to be published, one for each region.
+
+    A file of the source's own compressed pixels is not searched again: it was proved to show what was searched already.
+    """
+    if transformations == ["lossless"]:
+        return []
+    found = find_regions(upright(decode(encoded, measuring().limits)), detecting())
+    return [r["kind"] for r in found["regions"] if r["certain"]]
 
 
 def without_loss(data: bytes, picture: Picture, settings: Lossless) -> bytes | None:

@@ -59,11 +59,11 @@ def draw_sample(
     )
 
 
-def population(verdicts: pa.Table, criterion: str) -> pa.Array:
+def population(verdicts: pa.Table, criterion: str, everyone: bool = False) -> pa.Array:
     """Return the images that a sample for ``criterion`` stands for.
 
-    These are the images for which the criterion's rule says ``review`` and that fail no criterion of their archive
-    version's own stages. A verdict of the global stages does not count: it would make the sample depend on what else
+    These are the images for which the criterion's rule says ``review`` (or, with ``everyone``, ``pass`` too) and that
+    fail no criterion of their archive version's own stages. A verdict of the global stages does not count: it would make the sample depend on what else
     is in the corpus.
 
     Parameters
@@ -71,7 +71,10 @@ def population(verdicts: pa.Table, criterion: str) -> pa.Array:
     verdicts : pyarrow.Table
         Columns stage, image_id, criterion and outcome of one archive version.
     """
-    asked = pc.and_(pc.equal(verdicts["criterion"], criterion), pc.equal(verdicts["outcome"], "review"))
+    outcomes = pa.array(["review", "pass"] if everyone else ["review"])
+    asked = pc.and_(
+        pc.equal(verdicts["criterion"], criterion), pc.is_in(verdicts["outcome"], value_set=outcomes)
+    )
     images = pc.unique(verdicts["image_id"].filter(asked))
     return images.filter(pc.invert(pc.is_in(images, value_set=_excluded(verdicts))))
 
@@ -95,13 +98,18 @@ def queue_of(
     """
     # only these rows matter below, and they are few
     verdicts = verdicts.select(["stage", "image_id", "criterion", "outcome"])
-    verdicts = verdicts.filter(pc.is_in(verdicts["outcome"], value_set=pa.array(["fail", "review"])))
+    whole = criteria.whole_population()
+    verdicts = verdicts.filter(
+        pc.or_(
+            pc.is_in(verdicts["outcome"], value_set=pa.array(["fail", "review"])),
+            pc.is_in(verdicts["criterion"], value_set=pa.array(whole, pa.string())),
+        )
+    )
     excluded = _excluded(verdicts)
-    verdicts = verdicts.filter(pc.equal(verdicts["outcome"], "review"))
     verdicts = verdicts.filter(pc.invert(pc.is_in(verdicts["image_id"], value_set=excluded)))
     tables = []
     for criterion in criteria.criteria:
-        images = population(verdicts, criterion.id).to_pylist()
+        images = population(verdicts, criterion.id, criterion.id in whole).to_pylist()
         size = sample_size(len(images), criteria.sampling) if criterion.review == "sample" else len(images)
         if images:
             tables.append(

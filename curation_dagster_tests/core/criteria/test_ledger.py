@@ -17,6 +17,8 @@ from curation_dagster_tests.core.criteria.facts import STAMP, facts, image_id
 
 DEVICE = load_criteria("device")
 DAY = datetime(2025, 4, 1, tzinfo=UTC)
+# the detectors have not looked, so that the sample alone settles it
+UNSEARCHED = {"pixels_searched": None, "decode_state": "unreadable"}
 HAIRY = {"hair_strands": 5, "hair_share": 0.2}
 
 
@@ -54,7 +56,7 @@ def quality(*changes: dict[str, Any]) -> pa.Table:
 
 
 def deidentified(n: int) -> pa.Table:
-    return evaluate(DEVICE, "deidentified", facts("deidentified", *[{}] * n), STAMP)
+    return evaluate(DEVICE, "deidentified", facts("deidentified", *[UNSEARCHED] * n), STAMP)
 
 
 def test_without_people_nothing_changes() -> None:
@@ -189,7 +191,7 @@ def test_a_sample_of_other_criteria_or_too_small_settles_nothing() -> None:
 
 
 def test_excluded_images_are_not_in_the_population() -> None:
-    changes = [{"actions": ["file:exif:keep"]} if i % 2 else {} for i in range(40)]
+    changes = [{"actions": ["file:exif:keep"]} if i % 2 else UNSEARCHED for i in range(40)]
     verdicts = evaluate(DEVICE, "deidentified", facts("deidentified", *changes), STAMP)
     queue = queue_of(verdicts, DEVICE, "pad", "1")
     assert queue.num_rows == 20
@@ -200,7 +202,7 @@ def test_excluded_images_are_not_in_the_population() -> None:
 
 def test_archive_versions_are_settled_apart() -> None:
     ours = deidentified(5)
-    table = facts("deidentified", *[{}] * 5, archive="other")
+    table = facts("deidentified", *[UNSEARCHED] * 5, archive="other")
     ids = pa.array([str(uuid.uuid4()) for _ in range(5)])
     theirs = evaluate(
         DEVICE, "deidentified", table.set_column(table.column_names.index("image_id"), "image_id", ids), STAMP
@@ -227,3 +229,17 @@ def test_settled_rows_fold_to_verdicts() -> None:
 def test_no_verdicts(name: str) -> None:
     found = settle(DECISIONS.empty(), REVIEWS.empty(), queue_of(quality(), DEVICE, "pad", "1"), DEVICE)
     assert found[name].to_pylist() == []
+
+
+def test_a_sample_of_everyone_holds_back_the_version_and_not_each_image() -> None:
+    """What the detectors searched passes in the ledger; a person's `fail` in the sample excludes that image."""
+    verdicts = evaluate(DEVICE, "deidentified", facts("deidentified", *[{}] * 400), STAMP)
+    queue = queue_of(verdicts, DEVICE, "pad", "1").filter(pc.field("criterion") == "faces_and_text")
+    assert queue.num_rows == 299
+    assert set(queue["purpose"].to_pylist()) == {"sample"}
+    drawn = queue["image_id"].to_pylist()
+    number = next(n for n in range(400) if image_id(n) == drawn[0])
+    found = settled(verdicts, review(number, "faces_and_text", "fail", comment="a tattoo"), queue=queue)
+    outcomes = {i: r["outcome"] for (i, c), r in found.items() if c == "faces_and_text"}
+    assert [i for i, o in outcomes.items() if o == "fail"] == [drawn[0]]
+    assert set(outcomes.values()) == {"pass", "fail"}

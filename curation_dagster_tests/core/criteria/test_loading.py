@@ -103,7 +103,7 @@ def test_all_problems_at_once_with_breadcrumbs(tmp_path: Path) -> None:
         ),
         (
             "faces_and_text",
-            {"on_fail": "exclude"},
+            {"rule": "person_decides", "columns": [], "on_fail": "exclude"},
             "criteria > faces_and_text > on_fail: person_decides never passes by itself",
         ),
     ],

@@ -23,6 +23,7 @@ from curation_dagster.core.deidentification.identifiers import (
     kinds_in_record,
     rules,
 )
+from curation_dagster.schemas import MEASUREMENTS
 
 SPEED_GOAL_SECONDS = 20.0
 
@@ -228,6 +229,7 @@ def test_a_hundred_thousand_records_are_scanned_in_time() -> None:
         "path": paths,
         "source_values": rows,
         "hidden_kinds": pa.nulls(len(rows), pa.list_(pa.string())),
+        "regions": pa.nulls(len(rows), MEASUREMENTS.arrow_schema.field("regions").type),
     }
     started = time.process_time()
     found = find_identifiers(pa.table(images))

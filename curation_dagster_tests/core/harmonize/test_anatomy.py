@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from curation_dagster.core.harmonize.anatomy import common_site, scope_of, site_of, sites
+from curation_dagster.core.harmonize.anatomy import common_site, may_show_face, scope_of, site_of, sites
 
 
 def test_every_site_of_the_isic_tree_is_known(real_data: Path) -> None:
@@ -86,3 +86,9 @@ def test_the_vocabulary_is_sound() -> None:
         assert site_of(site.code) == site_of(site.label) == site.code
         assert common_site([site.code]) == site.code
     assert site_of("attic") is None
+
+
+def test_every_site_of_head_and_neck_may_show_a_face_and_no_other() -> None:
+    assert {code for code in sites() if may_show_face(code)} == {
+        "head_neck", "face", "scalp", "ear", "nose", "lip", "eyelid", "neck", "eye", "oral", "oral_genital",
+    }  # fmt: skip

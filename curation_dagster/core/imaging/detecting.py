@@ -1,0 +1,129 @@
+"""The declared numbers of the search for text and faces, from ``vocabularies/detecting.yaml``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import yaml
+
+from curation_dagster.core.imaging.settings import VOCABULARIES
+
+
+class ModelError(RuntimeError):
+    """A network's file is not the declared one: the fault of the installation, not of a picture."""
+
+
+@dataclass(frozen=True)
+class Strokes:
+    """What may be a stroke of a letter, at half and an eighth of the picture's size."""
+
+    window: int
+    least_contrast: int
+    most_contrast: int
+    over_texture: float
+    second_level_from: int
+    plain_contrast: int
+    dark: int
+    light: int
+    dense: float
+    height: tuple[int, int]
+    most: int
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Which rows of strokes are read: a logistic score over features and their squares."""
+
+    least: float
+    rows: int
+    features: dict[str, tuple[float, float, float, float]]
+    offset: float
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What of a reading is text."""
+
+    height: int
+    long_side: int
+    characters: int
+    score: float
+    doubtful: float
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Views that the network is shown, and what its scores mean."""
+
+    sha256: str
+    long_side: int
+    again: tuple[tuple[float, int], ...]
+    parts: tuple[float, ...]
+    plain: float
+    closer: float
+    scene: float
+    other_color: int
+    border: float
+    dark: int
+    demand: float
+    faint: float
+    doubtful: float
+    score: float
+    overlap: float
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """Where the lesion is taken to be, and what may be filled without harming the picture."""
+
+    core: float
+    padding: float
+
+
+@dataclass(frozen=True)
+class Detecting:
+    """All declared numbers of the search."""
+
+    version: str
+    strokes: Strokes
+    gate: Gate
+    reading: Reading
+    faces: Faces
+    diagnostic: Diagnostic
+
+
+_PARTS = {"strokes": Strokes, "gate": Gate, "reading": Reading, "faces": Faces, "diagnostic": Diagnostic}
+
+
+def parse_detecting(text: str, name: str = "detecting.yaml") -> Detecting:
+    """Return the declared numbers in ``text``.
+
+    Raises
+    ------
+    ValueError
+        If a section or key is missing or unknown; the message names it.
+    """
+    data = yaml.safe_load(text)
+    if not isinstance(data, dict) or set(data) != {"version", *_PARTS}:
+        found = sorted(data) if isinstance(data, dict) else type(data).__name__
+        raise ValueError(f"{name}: expected the sections version, {', '.join(_PARTS)}; found {found}")
+    parts = {}
+    for section, kind in _PARTS.items():
+        values = {k: _frozen(v) for k, v in data[section].items()}
+        try:
+            parts[section] = kind(**values)
+        except TypeError as error:
+            raise ValueError(f"{name} > {section}: {error}") from error
+    return Detecting(version=str(data["version"]), **parts)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(v) for v in value) if isinstance(value, list) else value
+
+
+@cache
+def detecting() -> Detecting:
+    """Return the declared numbers of this installation, read once per process."""
+    return parse_detecting((VOCABULARIES / "detecting.yaml").read_text(encoding="utf-8"))

@@ -1,0 +1,44 @@
+"""Refused deliveries: what everybody may read of them, and what only the intake may.
+
+A refusal has to name the files that it is about, and a file's name may be a patient's. So the whole message goes to a
+file beside the staged archives, for those who may read those; the run, its log and its events say what kind of refusal it
+was and where that file is.
+"""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+from curation_dagster.core.registry.keys import ArchiveVersionKey
+from curation_dagster.core.retrieval.errors import RetrievalError
+
+
+class DeliveryRefused(RuntimeError):
+    """A delivery was refused; the message names no file of it."""
+
+
+def refusal_file(staging: Path, key: ArchiveVersionKey) -> Path:
+    """Return where the whole message about a refused delivery lies."""
+    return staging / ".refused" / f"{key}.txt"
+
+
+def refused(error: RetrievalError, staging: Path, key: ArchiveVersionKey) -> DeliveryRefused:
+    """Return the error to raise instead: its kind, the archive version, and the file that holds the whole message.
+
+    The message file is readable by its owner only. It is replaced by the next refusal of the same archive version.
+    """
+    path = refusal_file(staging, key)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.unlink(missing_ok=True)
+    temporary.touch(mode=0o600)
+    temporary.write_text(f"{type(error).__name__}\n{error}\n", encoding="utf-8", errors="backslashreplace")
+    temporary.replace(path)
+    kind = (inspect.getdoc(type(error)) or "").split("\n\n")[0]
+    return DeliveryRefused(
+        f"{type(error).__name__}: {kind}\n"
+        f"  where:    the delivery of {key}; which files, what was expected and what came stands in {path}, and not here, "
+        "because the name of a file may name a person\n"
+        "  next:     nothing of the delivery was used; read that file, mend the delivery and materialize `staged` again"
+    )
