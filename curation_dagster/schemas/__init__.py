@@ -23,6 +23,16 @@ from curation_dagster.schemas.harmonization import HARMONIZED, UNIFIED, UNIFIED_
 from curation_dagster.schemas.intake import FILES, RECORDS
 from curation_dagster.schemas.people import APPROVALS, REVIEW_QUEUE, REVIEWS
 from curation_dagster.schemas.quality import MEASUREMENTS, QUALITY
+from curation_dagster.schemas.release import (
+    AUDIT,
+    CRITERIA_FILES,
+    RELEASES,
+    SIDES,
+    SPLIT_HISTORY,
+    SPLITS,
+    WITHDRAWALS,
+    WITHDRAWN,
+)
 from curation_dagster.schemas.table import ID, TEXT, TEXTS, TIME, Column, Table, TableError
 from curation_dagster.schemas.vocabulary import (
     CONFIRMATIONS,
@@ -33,6 +43,7 @@ from curation_dagster.schemas.vocabulary import (
     OVER_ALL,
     PER_ARCHIVE,
     RELATIONS,
+    RELEASING,
     STAGES,
     VERDICTS,
 )
@@ -43,6 +54,7 @@ TABLES: dict[str, Table] = {
         FILES, RECORDS, MEASUREMENTS, QUALITY, DEIDENTIFIED, DUPLICATES_WITHIN, HARMONIZED, DUPLICATES,
         VERDICTS_TABLE, DECISIONS, CORPUS, PUBLISHED, ADMISSIONS, STAGES_TABLE, CHECK_RESULTS,
         REVIEW_QUEUE, REVIEWS, APPROVALS, DEIDENTIFICATION_RECORD,
+        SPLITS, SPLIT_HISTORY, RELEASES, WITHDRAWALS, WITHDRAWN, AUDIT, CRITERIA_FILES,
     )
 }  # fmt: skip
 
@@ -50,9 +62,11 @@ __all__ = [
     "ADMISSIONS",
     "APPROVALS",
     "ARCHIVE",
+    "AUDIT",
     "CHECK_RESULTS",
     "CONFIRMATIONS",
     "CORPUS",
+    "CRITERIA_FILES",
     "DECISION",
     "DECISIONS",
     "DECODE_STATES",
@@ -75,10 +89,15 @@ __all__ = [
     "QUALITY",
     "RECORDS",
     "RELATIONS",
+    "RELEASES",
+    "RELEASING",
     "REVIEWS",
     "REVIEW_QUEUE",
     "RUN",
     "SHA256",
+    "SIDES",
+    "SPLITS",
+    "SPLIT_HISTORY",
     "STAGES",
     "STAGES_TABLE",
     "TABLES",
@@ -91,6 +110,8 @@ __all__ = [
     "VERDICTS",
     "VERDICTS_TABLE",
     "VERSION",
+    "WITHDRAWALS",
+    "WITHDRAWN",
     "Column",
     "Table",
     "TableError",

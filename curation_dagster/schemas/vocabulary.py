@@ -14,8 +14,9 @@ PER_ARCHIVE = (
     "duplicates_within",
     "review_queue",
 )
-OVER_ALL = ("duplicates", "decisions", "corpus")
-STAGES = PER_ARCHIVE + OVER_ALL
+OVER_ALL = ("duplicates", "decisions", "corpus", "splits")
+RELEASING = ("release",)  # made when people ask for it, never by itself
+STAGES = PER_ARCHIVE + OVER_ALL + RELEASING
 MODALITIES = ("dermoscopic", "clinical", "other")
 CONFIRMATIONS = ("histopathology", "consensus", "expert", "follow_up", "confocal", "unverified")
 RELATIONS = ("exact", "broader", "narrower", "nonspecific", "not_a_diagnosis", "unmapped")
