@@ -165,6 +165,7 @@ def export_queue(key: str, out: Path) -> None:
 def record_verdicts(csv: Path, reviewer: str) -> None:
     """Take up the verdicts of CSV (columns archive, version, image_id, criterion, outcome, comment)."""
     from curation_dagster.core.review.verdicts import VerdictError, read_verdicts
+    from curation_dagster.trail import add_rows
 
     workspace = open_workspace()
     try:
@@ -183,7 +184,7 @@ def record_verdicts(csv: Path, reviewer: str) -> None:
             f"{len(unknown)} verdicts are on images that are not there, such as {unknown[0][1]} in {unknown[0][0]}; "
             "none was added"
         )
-    workspace.lake.append("reviews", rows, {"reviewer": reviewer})
+    add_rows(workspace, "reviews", rows)
     click.echo(f"{rows.num_rows} verdicts of {reviewer} were added; rebuild the corpus to take them up")
 
 

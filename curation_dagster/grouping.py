@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,7 +28,10 @@ _HASHES = [
 
 
 def group_images(
-    workspace: Workspace, keys: Sequence[ArchiveVersionKey], admitted: Mapping[ArchiveVersionKey, bool] | None
+    workspace: Workspace,
+    keys: Sequence[ArchiveVersionKey],
+    admitted: Mapping[ArchiveVersionKey, bool] | None,
+    without: Collection[str] = (),
 ) -> pa.Table:
     """Return how each image of the archive versions relates to the others.
 
@@ -38,6 +41,8 @@ def group_images(
         Whether the corpus takes each archive version. Where it is given, an image may stand for its group only if its
         archive version is admitted and nothing is open or failed about it, people's verdicts included. Without it, as
         inside one archive version before anybody has looked, it may if no rule excludes it.
+    without : collection of str
+        image_ids that may stand for no group, because they were withdrawn.
 
     Returns
     -------
@@ -57,7 +62,7 @@ def group_images(
 
     return find_groups(
         images,
-        _facts(workspace, keys, admitted, images),
+        _facts(workspace, keys, admitted, images, without),
         workspace.criteria.duplicate_bounds,
         workspace.criteria.representative.order,
         workspace.criteria.confirmation_rank,
@@ -72,12 +77,16 @@ def _facts(
     keys: Sequence[ArchiveVersionKey],
     admitted: Mapping[ArchiveVersionKey, bool] | None,
     images: pa.Table,
+    without: Collection[str],
 ) -> pa.Table:
     """Return what the choice of a representative looks at, a row per image."""
     harmonized = pa.concat_tables(
         [workspace.part("harmonized", k, ["image_id", "confirmation", "icd11_code"]) for k in keys]
     )
     eligible = pa.concat_tables([_eligible(workspace, k, admitted) for k in keys])
+    eligible = eligible.filter(
+        pc.invert(pc.is_in(eligible["image_id"], value_set=pa.array(list(without), pa.string())))
+    )
     with workspace.lake.sql(images=images, harmonized=harmonized, eligible=eligible) as sql:
         return sql.sql(
             "SELECT image_id, e.image_id IS NOT NULL AS eligible, confirmation, icd11_code, archive, "

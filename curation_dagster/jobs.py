@@ -1,10 +1,10 @@
-"""The two jobs: curate one archive version; rebuild what lies over all of them."""
+"""The jobs: curate one archive version; rebuild what lies over all of them; seal a release."""
 
 from __future__ import annotations
 
 import dagster as dg
 
-from curation_dagster.schemas import OVER_ALL, PER_ARCHIVE
+from curation_dagster.schemas import OVER_ALL, PER_ARCHIVE, RELEASING
 
 _IN_ONE_PROCESS = dg.in_process_executor
 
@@ -19,8 +19,16 @@ rebuild_corpus = dg.define_asset_job(
     "rebuild_corpus",
     selection=dg.AssetSelection.assets(*OVER_ALL),
     executor_def=_IN_ONE_PROCESS,
-    description="Groups across archives, the ledger, and the corpus of everything that is admitted.",
+    description="Groups across archives, the ledger, the corpus of everything that is admitted, and its splits.",
     tags={"curation/scope": "everything"},
 )
 
-JOBS = [curate_archive_version, rebuild_corpus]
+release = dg.define_asset_job(
+    "release",
+    selection=dg.AssetSelection.assets(*RELEASING),
+    executor_def=_IN_ONE_PROCESS,
+    description="The next numbered release, from the tables as another person than its author approved them.",
+    tags={"curation/scope": "everything"},
+)
+
+JOBS = [curate_archive_version, rebuild_corpus, release]

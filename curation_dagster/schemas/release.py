@@ -24,9 +24,9 @@ SPLITS = Table(
         column(
             "state",
             TEXT,
-            "assigned: new on its side; kept: on the side that it had; withheld: its group would be on two sides.",
+            "assigned; withheld: its group would be on two sides, so no release takes it.",
             nullable=False,
-            isin=("assigned", "kept", "withheld"),
+            isin=("assigned", "withheld"),
         ),
         column("reason", TEXT, "Why this side, in words.", nullable=False),
         column(
@@ -49,6 +49,7 @@ SPLIT_HISTORY = Table(
     (
         IMAGE_ID,
         column("split", TEXT, "The side.", nullable=False, isin=SIDES),
+        column("reason", TEXT, "Why this side, in words.", nullable=False),
         column("component", ID, "The group when the side was given.", nullable=False),
         column("settings_digest", ID, "SHA-256 of splits.yaml then.", nullable=False, matches=_DIGEST),
         column("assigned_at", TIME, "When.", nullable=False, volatile=True),

@@ -25,7 +25,7 @@ from curation_dagster.core.duplicates.representatives import Facts, Representati
 from curation_dagster.core.duplicates.verification import Thumbnails, verify
 from curation_dagster.schemas import DUPLICATES
 
-NOT_OURS = ("verdict", "failed", "review", "run_id")
+NOT_OURS = ("verdict", "failed", "review", "run_id")  # what others fill in behind the search
 GROUPS = pa.schema([f for f in DUPLICATES.arrow_schema if f.name not in NOT_OURS])
 
 _IDENTITY_COLUMNS = ("image_id", "archive", "version", "sha256")

@@ -1,4 +1,4 @@
-"""Change control: one person puts a source version or a criteria file forward, another approves it.
+"""Change control: one person puts a source, its files, a criteria file or a release forward, another approves it.
 
 An approval is for certain bytes: it names their digest, so a changed file is not approved until somebody looks again.
 Rows are only ever added. The newest decision on a digest wins, and a withdrawal wins over an approval of the same
@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from curation_dagster.schemas import APPROVALS
 
-Kind = Literal["archive_version", "criteria"]
+Kind = Literal["archive_version", "source", "criteria", "release"]
 Decision = Literal["approved", "withdrawn"]
 
 
@@ -39,11 +39,12 @@ def approve(
     Parameters
     ----------
     kind, subject, digest : str
-        What is approved: an archive version by its key and the fingerprint of its files, or a criteria file by its
-        name and SHA-256.
+        What is approved: an archive version by its key and the fingerprint of its files, a source by its key and the
+        digest of its descriptor, a criteria file by its name and SHA-256, a release by its number and the digest of the
+        tables' state.
     author, approver : str
-        Who put it forward, and who decides: two persons. Case, outer blanks and compatible Unicode forms don't make
-        a second person.
+        Who put it forward, and who decides: two persons. Another spelling does not make a second person, see
+        :func:`same_person`.
 
     Raises
     ------
@@ -61,10 +62,10 @@ def approve(
         if not value or not value.strip()
     ]
     if kind not in APPROVALS.column("subject_kind").isin:  # type: ignore[operator]
-        problems.append(f"kind: expected archive_version or criteria, got {kind!r}")
+        problems.append(f"kind: expected archive_version, source, criteria or release, got {kind!r}")
     if decision not in APPROVALS.column("decision").isin:  # type: ignore[operator]
         problems.append(f"decision: expected approved or withdrawn, got {decision!r}")
-    if not problems and _person(author) == _person(approver):
+    if not problems and same_person(author, approver):
         problems.append(
             f"author and approver are the same person ({approver.strip()}); another person must approve"
         )
@@ -115,5 +116,40 @@ def _age(row: dict[str, Any]) -> tuple[datetime, bool, str]:
     return row["approved_at"], row["decision"] == "withdrawn", row["approval_id"]
 
 
-def _person(name: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+def same_person(a: str, b: str) -> bool:
+    """Return whether two names may be one person's: another approver must be beyond doubt.
+
+    Case, blanks, accents, punctuation and the order of the parts make no difference, nor does one name that is the other
+    with parts left out, or with parts as initials. Two people whose names are that close write them out.
+
+    >>> same_person("Anna Müller", "MUELLER, A."), same_person("José Núñez", "jose  nunez"), same_person("A. Ho", "B. Ho")
+    (True, True, False)
+    """
+    first, second = sorted((_parts(a), _parts(b)), key=len)
+    if "".join(first) == "".join(second):
+        return True
+    enough = len(first) == len(second) or len(first) >= 2
+    return bool(first) and enough and _covered(first, second)
+
+
+def _covered(few: list[str], many: list[str]) -> bool:
+    """Return whether each part of ``few`` is a different part of ``many``, or its initial, or has it for an initial."""
+    if not few:
+        return True
+    part, rest = few[0], few[1:]
+    return any(
+        _covered(rest, many[:i] + many[i + 1 :])
+        for i, other in enumerate(many)
+        if part == other or (len(part) == 1 and other[0] == part) or (len(other) == 1 and part[0] == other)
+    )
+
+
+def _parts(name: str) -> list[str]:
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    for pair, letter in (("ä", "ae"), ("ö", "oe"), ("ü", "ue"), ("ø", "oe"), ("å", "aa"), ("æ", "ae")):
+        folded = folded.replace(pair, letter)
+    plain = "".join(c for c in unicodedata.normalize("NFKD", folded) if not unicodedata.combining(c))
+    # what is written ue for one person may be written u for the same
+    for pair, letter in (("ae", "a"), ("oe", "o"), ("ue", "u"), ("aa", "a")):
+        plain = plain.replace(pair, letter)
+    return sorted("".join(c if c.isalnum() else " " for c in plain).split(), key=lambda p: (-len(p), p))
