@@ -186,7 +186,7 @@ def view_of(workspace: Workspace, number: int, approval: Mapping[str, Any], head
         criteria=workspace.criteria,
         splits=split_settings(workspace),
         descriptors={},
-        approval=approval,
+        approval={k: stamped(v) if isinstance(v, datetime) else v for k, v in approval.items()},
         code_version=code_version(),
         audit_head={"seq": head.seq, "entry_hash": head.entry_hash},
     )
