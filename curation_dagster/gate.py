@@ -57,7 +57,11 @@ def groups_made_of(workspace: Workspace) -> dict[str, str]:
         name: workspace.stage(key, "duplicates_within")["fingerprint"] for name, key in view.items()
     }
     # who may stand for a group hangs on approvals and on people's verdicts as well
-    return fingerprints | people_said(workspace) | {"criteria": workspace.criteria.digest, "code": deciding_code()}
+    return (
+        fingerprints
+        | people_said(workspace)
+        | {"criteria": workspace.criteria.digest, "code": deciding_code()}
+    )
 
 
 def people_said(workspace: Workspace) -> dict[str, str]:

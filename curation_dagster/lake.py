@@ -264,7 +264,11 @@ class Lake:
         return self._commit(declared, merge)
 
     def append_after_last(
-        self, table: str, order: str, follow: Callable[[pa.Table], pa.Table], note: Mapping[str, str] | None = None
+        self,
+        table: str,
+        order: str,
+        follow: Callable[[pa.Table], pa.Table],
+        note: Mapping[str, str] | None = None,
     ) -> int:
         """Add the rows that ``follow`` makes of the last row, by column ``order``; return the new version.
 
@@ -277,7 +281,9 @@ class Lake:
             delta = DeltaTable(self.path(table), storage_options=self.storage_options)
             known = delta.to_pyarrow_dataset()
             newest = pc.max(known.to_table(columns=[order])[order]).as_py()
-            last = known.to_table(filter=pc.field(order) == newest) if newest is not None else declared.empty()
+            last = (
+                known.to_table(filter=pc.field(order) == newest) if newest is not None else declared.empty()
+            )
             # a merge reads the table, so a commit that came between is a conflict; a plain append would not notice
             (
                 delta.merge(declared.conform(follow(last)), f"known.{order} = fresh.{order}", source_alias="fresh",

@@ -28,7 +28,9 @@ class InputMissing(RuntimeError):
 
 def descriptors_of(workspace: Workspace, view: ReleaseView) -> dict[str, Descriptor]:
     """Return the descriptor of every archive that entered, by its id; those that do not stand are left out."""
-    entered = {(r["archive"], r["version"]) for r in view.read("admissions", ["archive", "version"]).to_pylist()}
+    entered = {
+        (r["archive"], r["version"]) for r in view.read("admissions", ["archive", "version"]).to_pylist()
+    }
     found: dict[str, Descriptor] = {}
     for archive, version in sorted(entered):
         try:

@@ -35,6 +35,7 @@ from curation_dagster.gate import ledger_problems
 from curation_dagster.release_inputs import InputMissing, descriptors_of, inputs_of
 from curation_dagster.schemas import OVER_ALL, RELEASES, TABLES
 from curation_dagster.version import code_version
+from curation_dagster.withdrawing import remaining_files
 from curation_dagster.workspace import EVERYTHING, Workspace
 
 
@@ -109,6 +110,9 @@ def state_problems(workspace: Workspace) -> list[str]:
         ]
     results = workspace.part("check_results", EVERYTHING).to_pylist()
     found += failed_checks(list(rows.values()), results, blocking_checks(("corpus", "splits")))
+    left = remaining_files(workspace)
+    if left:
+        found.append(f"{len(left)} files of withdrawn images are still there, such as {left[0]}: remove them")
     return found + trail.problems(workspace)
 
 

@@ -107,7 +107,9 @@ def rerun(workspace: Workspace, manifest: Path, out: Path) -> Rerun:
         differing = _differences(bundle.read_sums(manifest.parent), bundle.read_sums(out))
     else:
         rows = workspace.lake.read("releases", where={"release": said["release"]}).to_pylist()
-        differing = [] if rows and rows[0]["checksums"] == checksums else ["SHA256SUMS differs, or is not known"]
+        differing = (
+            [] if rows and rows[0]["checksums"] == checksums else ["SHA256SUMS differs, or is not known"]
+        )
     return Rerun(not differing, (), tuple(differing), tuple(notes))
 
 
@@ -130,7 +132,9 @@ def _what_changed(said: Mapping[str, Any], beside: Path) -> list[str]:
     recorded = beside / bundle.ENVIRONMENT
     if recorded.is_file():
         then, now = json.loads(recorded.read_bytes()), environment()
-        notes += [f"{n} was {then[n]}, is {now[n]}" for n in ("python", "system", "machine") if then[n] != now[n]]
+        notes += [
+            f"{n} was {then[n]}, is {now[n]}" for n in ("python", "system", "machine") if then[n] != now[n]
+        ]
         before, after = then["packages"], now["packages"]
         changed = sorted(p for p in {*before, *after} if before.get(p) != after.get(p))
         notes += [f"package {p} was {before.get(p, 'absent')}, is {after.get(p, 'absent')}" for p in changed]
@@ -182,7 +186,9 @@ def _view(
                 inputs[path] = content
                 break
         else:
-            gone.append(f"{path} with SHA-256 {digest[:16]} is neither in this installation nor beside the manifest")
+            gone.append(
+                f"{path} with SHA-256 {digest[:16]} is neither in this installation nor beside the manifest"
+            )
     if gone:
         raise InputMissing(gone)
     with tempfile.TemporaryDirectory() as folder:

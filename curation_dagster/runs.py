@@ -10,8 +10,8 @@ import dagster as dg
 import pyarrow as pa
 import yaml
 
-from curation_dagster.core.registry.keys import parse_key
 from curation_dagster.core.criteria.loading import CriteriaSet, text_of
+from curation_dagster.core.registry.keys import parse_key
 from curation_dagster.core.review.approvals import Decision, approve, current_approval
 from curation_dagster.core.review.audit import Entry
 from curation_dagster.schemas import CRITERIA_FILES
@@ -101,7 +101,12 @@ def _record_change(workspace: Workspace, criteria: CriteriaSet, approval: dict[s
     before = json.loads(last["new_value"])["digest"] if last else None
     text = text_of(workspace.settings.criteria).decode()
     old = next((r["text"] for r in known if r["digest"] == before), None)
-    row = {"digest": criteria.digest, "name": criteria.name, "criteria_version": criteria.version, "text": text}
+    row = {
+        "digest": criteria.digest,
+        "name": criteria.name,
+        "criteria_version": criteria.version,
+        "text": text,
+    }
     workspace.lake.upsert("criteria_files", CRITERIA_FILES.conform([row]))
     was, now = (_criteria_in(t) for t in (old, text))
     changed = sorted(i for i in {*was, *now} if was.get(i) != now.get(i)) if old else []

@@ -154,5 +154,7 @@ def _note_head(path: Path, head: Head) -> None:
         known = json.loads(path.read_text(encoding="utf-8"))["seq"] if path.exists() else -1
         if head.seq > known and head.entry_hash != START:
             temporary = path.with_suffix(".tmp")
-            temporary.write_text(json.dumps({"seq": head.seq, "entry_hash": head.entry_hash}), encoding="utf-8")
+            temporary.write_text(
+                json.dumps({"seq": head.seq, "entry_hash": head.entry_hash}), encoding="utf-8"
+            )
             temporary.replace(path)

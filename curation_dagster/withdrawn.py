@@ -33,7 +33,9 @@ def with_withdrawals(workspace: Workspace, groups: pa.Table, direct: Found) -> p
     """Return the groups with ``withdrawn_by`` and ``withdrawn_how`` filled in."""
     everything = direct
     if direct:
-        keys = sorted({(r["archive"], r["version"]) for r in groups.select(["archive", "version"]).to_pylist()})
+        keys = sorted(
+            {(r["archive"], r["version"]) for r in groups.select(["archive", "version"]).to_pylist()}
+        )
         images = people_of(workspace, [ArchiveVersionKey(*k) for k in keys])
         kinds = {
             w["withdrawal_id"]: w["kind"]
@@ -50,4 +52,6 @@ def with_withdrawals(workspace: Workspace, groups: pa.Table, direct: Found) -> p
 def people_of(workspace: Workspace, keys: Sequence[ArchiveVersionKey]) -> pa.Table:
     """Return whom each image of some archive versions shows: image_id, archive, version, patient_key, lesion_key."""
     parts = [workspace.part("harmonized", k, _KEYS) for k in keys]
-    return pa.concat_tables(parts) if parts else workspace.lake.read("harmonized", columns=_KEYS, where="false")
+    return (
+        pa.concat_tables(parts) if parts else workspace.lake.read("harmonized", columns=_KEYS, where="false")
+    )

@@ -33,7 +33,10 @@ def splits(context: dg.AssetExecutionContext, curation: Curation) -> dg.Material
         workspace.lake.append(
             "split_history",
             SPLIT_HISTORY.conform(
-                [f | {"settings_digest": settings.digest, "assigned_at": now, "run_id": run} for f in drawn.fresh]
+                [
+                    f | {"settings_digest": settings.digest, "assigned_at": now, "run_id": run}
+                    for f in drawn.fresh
+                ]
             ),
             {"run_id": run},
         )
@@ -65,7 +68,11 @@ def splits(context: dg.AssetExecutionContext, curation: Curation) -> dg.Material
 
 
 @dg.asset(
-    group_name="release", deps=["splits"], owners=OWNERS, kinds={"python", "file"}, code_version=code_version()
+    group_name="release",
+    deps=["splits"],
+    owners=OWNERS,
+    kinds={"python", "file"},
+    code_version=code_version(),
 )
 def release(context: dg.AssetExecutionContext, curation: Curation) -> dg.MaterializeResult:
     """The next numbered release: images, tables, documents, licences and checksums, sealed in one folder.
@@ -74,7 +81,12 @@ def release(context: dg.AssetExecutionContext, curation: Curation) -> dg.Materia
     """
     workspace, run = curation.open(), context.run.run_id
     made = make_release(workspace, run, context.log.info)
-    counts = {"rows_in": made.images + made.withheld, "kept": made.images, "excluded": 0, "quarantined": made.withheld}
+    counts = {
+        "rows_in": made.images + made.withheld,
+        "kept": made.images,
+        "excluded": 0,
+        "quarantined": made.withheld,
+    }
     workspace.record_stage(
         EVERYTHING, "release", counts, made.seal,
         {"splits": workspace.stage(EVERYTHING, "splits")["fingerprint"]}, run,

@@ -67,7 +67,9 @@ RELEASES = Table(
         column("seal", ID, "SHA-256 of SEAL.json of the bundle.", nullable=False, matches=_DIGEST),
         column("checksums", ID, "SHA-256 of SHA256SUMS of the bundle.", nullable=False, matches=_DIGEST),
         column("images", pa.int64(), "Images in the bundle.", nullable=False, ge=0),
-        column("withheld", pa.int64(), "Images of the corpus that the bundle leaves out.", nullable=False, ge=0),
+        column(
+            "withheld", pa.int64(), "Images of the corpus that the bundle leaves out.", nullable=False, ge=0
+        ),
         column("author", TEXT, "Who put the release forward.", nullable=False),
         column("approver", TEXT, "Who approved it; another person.", nullable=False),
         column("audit_seq", pa.int64(), "Number of the last entry of the audit trail in it.", nullable=False),

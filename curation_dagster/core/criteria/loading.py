@@ -92,7 +92,12 @@ def text_of(name_or_path: str | os.PathLike[str]) -> bytes:
 def available(directories: Iterable[str | os.PathLike[str]] = ()) -> list[str]:
     """Return the names that :func:`load_criteria` finds, sorted."""
     return sorted(
-        {p.stem for d in (*directories, PACKAGED) for p in Path(d).glob("*.yaml") if p.stem not in ("protocol", "splits")}
+        {
+            p.stem
+            for d in (*directories, PACKAGED)
+            for p in Path(d).glob("*.yaml")
+            if p.stem not in ("protocol", "splits")
+        }
     )
 
 

@@ -48,7 +48,9 @@ def contradictions(view: ReleaseView) -> list[str]:
         name = f"{key[0]}@{key[1]}"
         total = row["images_kept"] + row["images_excluded"] + row["images_quarantined"]
         if row["images_in"] != total:
-            found.append(f"{name}: {row['images_in']} images entered, but {total} were kept, excluded or quarantined")
+            found.append(
+                f"{name}: {row['images_in']} images entered, but {total} were kept, excluded or quarantined"
+            )
         for what, number, counted in (
             ("entered", row["images_in"], entered.get(key, 0)),
             ("are in the corpus", row["images_kept"], kept.get(key, 0)),
@@ -65,7 +67,9 @@ def contradictions(view: ReleaseView) -> list[str]:
     unknown = sorted(set(entered) - {(r["archive"], r["version"]) for r in admissions})
     found += [f"{a}@{v}: {entered[a, v]} images entered, but nothing was said of them" for a, v in unknown]
     if unsided or strange:
-        found.append(f"{unsided} images of the corpus have no row in splits, {strange} rows of splits no image")
+        found.append(
+            f"{unsided} images of the corpus have no row in splits, {strange} rows of splits no image"
+        )
     if still_failing:
         found.append(f"{still_failing} images of the corpus do not pass every criterion")
     sides = Counter(view.images["split"].to_pylist())

@@ -54,7 +54,7 @@ class SplitSettings(_Strict):
     version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
     clause: Text
     seed: Text
-    fractions: dict[Side, Share]
+    fractions: dict[str, Share]
     strata: tuple[str, ...]
     age_band_years: int = Field(ge=1, le=120)
     reservations: tuple[Reservation, ...] = ()
@@ -101,6 +101,8 @@ def load_split_settings(path: str | os.PathLike[str] = PACKAGED) -> SplitSetting
         return SplitSettings(**said, digest=hashlib.sha256(data).hexdigest())
     except ValidationError as error:
         lines = [f"  {' > '.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()]
-        raise SplitSettingsError(f"{file}: nothing is divided until this is mended:\n" + "\n".join(lines)) from error
+        raise SplitSettingsError(
+            f"{file}: nothing is divided until this is mended:\n" + "\n".join(lines)
+        ) from error
     except (OSError, yaml.YAMLError) as error:
         raise SplitSettingsError(f"{file} can't be read: {error}") from error

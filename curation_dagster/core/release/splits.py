@@ -173,7 +173,7 @@ def balance_of(rows: pa.Table, settings: SplitSettings) -> list[dict[str, Any]]:
     found = []
     for (name, value), on in sorted(counts.items()):
         total = sum(on.values())
-        deviations = [on[s] - settings.fractions[s] * total for s in SIDES]  # type: ignore[index]
+        deviations = [float(on[s] - settings.fractions[s] * total) for s in SIDES]
         found.append(
             {"stratum": name, "value": value, "images": total}
             | {s: on[s] for s in SIDES}

@@ -104,7 +104,8 @@ class ReleaseView:
 def as_json(value: Any) -> bytes:
     """Return a value as JSON that is the same on every machine: sorted keys, two blanks, one newline at the end."""
     return (
-        json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, default=_plain, allow_nan=False) + "\n"
+        json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, default=_plain, allow_nan=False)
+        + "\n"
     ).encode()
 
 

@@ -135,9 +135,13 @@ def broken_links(audit: pa.Table, heads: Iterable[Head] = ()) -> list[str]:
             found.append(f"entry {missing} is missing: it was removed, or moved to another place")
             whole = False
         if hash_of(row) != row["entry_hash"]:
-            found.append(f"entry {seq} ({row['action']} of {row['subject']}) was changed: its hash is not that of its content")
+            found.append(
+                f"entry {seq} ({row['action']} of {row['subject']}) was changed: its hash is not that of its content"
+            )
         if whole and row["previous_hash"] != previous:
-            found.append(f"entry {seq} does not follow on entry {seq - 1}: one of the two was changed or put in later")
+            found.append(
+                f"entry {seq} does not follow on entry {seq - 1}: one of the two was changed or put in later"
+            )
         hashes[seq], previous, expected = row["entry_hash"], row["entry_hash"], seq + 1
     for head in heads:
         if head.seq not in hashes:
@@ -145,7 +149,9 @@ def broken_links(audit: pa.Table, heads: Iterable[Head] = ()) -> list[str]:
                 f"the trail ends at entry {expected - 1}, but {head.where} recorded entry {head.seq}: its end was cut off"
             )
         elif hashes[head.seq] != head.entry_hash:
-            found.append(f"entry {head.seq} is not the one that {head.where} recorded: the trail was made anew")
+            found.append(
+                f"entry {head.seq} is not the one that {head.where} recorded: the trail was made anew"
+            )
     return found
 
 

@@ -21,7 +21,9 @@ SIDES = ("train", "validation", "test")
 
 @pytest.fixture(scope="session")
 def bundle(curated_home: Path) -> Path:
-    return max((p for p in (curated_home / "releases").iterdir() if p.name.isdigit()), key=lambda p: int(p.name))
+    return max(
+        (p for p in (curated_home / "releases").iterdir() if p.name.isdigit()), key=lambda p: int(p.name)
+    )
 
 
 def metadata(bundle: Path) -> dict[str, dict]:
@@ -88,7 +90,9 @@ def test_hugging_face_loads_images_with_their_labels(bundle: Path, tmp_path: Pat
             assert row["icd11_code"] == expected[row["image_id"]]["icd11_code"]
     assert seen == set(expected)
     sides = {"train": "train", "validation": "validation", "test": "test"}
-    assert {k: set(v["split"]) for k, v in loaded.items()} == {k: {v} for k, v in sides.items() if k in loaded}
+    assert {k: set(v["split"]) for k, v in loaded.items()} == {
+        k: {v} for k, v in sides.items() if k in loaded
+    }
 
 
 def test_hugging_face_loads_the_tables(bundle: Path, tmp_path: Path) -> None:
@@ -102,7 +106,14 @@ def test_hugging_face_loads_the_tables(bundle: Path, tmp_path: Path) -> None:
 def test_provenance_can_be_read_and_leads_from_release_to_sources(bundle: Path) -> None:
     graph = ProvDocument.deserialize(str(bundle / "prov.json"), format="json")
     kinds = {type(r).__name__ for r in graph.get_records()}
-    assert kinds >= {"ProvEntity", "ProvActivity", "ProvAgent", "ProvUsage", "ProvGeneration", "ProvDerivation"}
+    assert kinds >= {
+        "ProvEntity",
+        "ProvActivity",
+        "ProvAgent",
+        "ProvUsage",
+        "ProvGeneration",
+        "ProvDerivation",
+    }
     derived = {}
     for record in graph.get_records():
         if type(record).__name__ == "ProvDerivation":
@@ -124,8 +135,19 @@ def test_the_sums_hold_for_a_stranger_with_sha256sum(bundle: Path) -> None:
     for name, digest in read_sums(bundle).items():
         assert sha256_of(bundle / name) == digest
     names = set(read_sums(bundle))
-    assert {"MANIFEST.json", "croissant.json", "prov.json", "ATTRIBUTION.md", "documents/datasheet.md"} <= names
-    assert {"criteria/device.yaml", "criteria/protocol.yaml", "criteria/splits.yaml", "vocabularies/icd11.csv"} <= names
+    assert {
+        "MANIFEST.json",
+        "croissant.json",
+        "prov.json",
+        "ATTRIBUTION.md",
+        "documents/datasheet.md",
+    } <= names
+    assert {
+        "criteria/device.yaml",
+        "criteria/protocol.yaml",
+        "criteria/splits.yaml",
+        "vocabularies/icd11.csv",
+    } <= names
 
 
 def test_every_licence_has_its_text_and_every_source_its_attribution(bundle: Path) -> None:
@@ -156,7 +178,11 @@ def test_no_source_identifier_leaves_with_a_release(bundle: Path, curated_home: 
 
     names = set()
     for row in Lake.open(curated_home / "lake").read("records", columns=["source_id", "path"]).to_pylist():
-        names |= {n for n in (row["source_id"], Path(row["path"]).stem if row["path"] else None) if n and len(n) >= 6}
+        names |= {
+            n
+            for n in (row["source_id"], Path(row["path"]).stem if row["path"] else None)
+            if n and len(n) >= 6
+        }
     found = []
     for path in [*bundle.glob("*.json"), *bundle.glob("*.md"), *(bundle / "documents").rglob("*")]:
         if path.is_file():

@@ -25,7 +25,15 @@ Document = Callable[[ReleaseView], Mapping[str, bytes]]
 DOCUMENTS: dict[str, Document] = {}
 
 # parts of the bundle that are data, checksums or seal: no document may write there
-RESERVED = ("data/", "sequestered/", "tables/", "SHA256SUMS", "SEAL.json", "MANIFEST.json", "environment.json")
+RESERVED = (
+    "data/",
+    "sequestered/",
+    "tables/",
+    "SHA256SUMS",
+    "SEAL.json",
+    "MANIFEST.json",
+    "environment.json",
+)
 
 
 class DocumentError(RuntimeError):

@@ -20,7 +20,11 @@ def attribution(view: ReleaseView) -> dict[str, bytes]:
     by_archive = defaultdict(list)
     for archive, version, licence, said, url, n in rows:
         by_archive[archive, version].append((licence, said, url, n))
-    lines = [f"# Attribution of release {view.number}", "", f"{stamped(view.issued_at)}. {view.images.num_rows} images."]
+    lines = [
+        f"# Attribution of release {view.number}",
+        "",
+        f"{stamped(view.issued_at)}. {view.images.num_rows} images.",
+    ]
     for (archive, version), found in by_archive.items():
         descriptor = view.descriptors.get(archive)
         title = descriptor.technical_file.name if descriptor else archive
@@ -28,7 +32,9 @@ def attribution(view: ReleaseView) -> dict[str, bytes]:
         for licence, said, url, n in found:
             terms = terms_of(licence)
             where = f" <{url}>" if url else ""
-            credit = said or ("no attribution is asked for" if not terms.attribution else "see the archive's page")
+            credit = said or (
+                "no attribution is asked for" if not terms.attribution else "see the archive's page"
+            )
             lines.append(
                 f"- {n} images under {terms.title} ([text](licences/{licence}.txt){', ' + terms.url if terms.url else ''}): "
                 f"{credit}.{where}".replace("..", ".")

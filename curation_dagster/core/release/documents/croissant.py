@@ -154,7 +154,9 @@ def _records() -> dict[str, Any]:
     """Return the one record set: a record per image, with its picture and every column of its metadata."""
     picture = {"fileSet": {"@id": "pictures"}, "extract": {"fileProperty": "filename"}}
     fields = [
-        _field("file_name", "sc:Text", "Name of the picture's file.", _column("file_name", r"(?:.*/)?([^/]+)$"))
+        _field(
+            "file_name", "sc:Text", "Name of the picture's file.", _column("file_name", r"(?:.*/)?([^/]+)$")
+        )
         | {"references": picture},
         _field(
             "image",
@@ -230,9 +232,7 @@ def _responsible(view: ReleaseView, images: pa.Table) -> dict[str, Any]:
     total = images.num_rows
     columns = ("fitzpatrick", "sex", "age_years", "anatomy_code", "patient_key")
     absent = ", ".join(f"{c} {images[c].null_count}" for c in columns)
-    admitted = [
-        a for a in view.read("admissions").to_pylist() if a["admitted"] and a["images_kept"]
-    ]
+    admitted = [a for a in view.read("admissions").to_pylist() if a["admitted"] and a["images_kept"]]
     entered = sum(a["images_in"] for a in view.read("admissions", ["images_in"]).to_pylist())
     names = ", ".join(f"{a['archive']}@{a['version']}" for a in admitted)
     confirmed = _shares(images, "confirmation")
@@ -275,7 +275,9 @@ def _responsible(view: ReleaseView, images: pa.Table) -> dict[str, Any]:
 def _shares(images: pa.Table, column: str) -> str:
     counts = Counter("not stated" if v is None else str(v) for v in images[column].to_pylist())
     total = max(1, images.num_rows)
-    return ", ".join(f"{v} {n} ({n / total:.0%})" for v, n in sorted(counts.items(), key=lambda c: (-c[1], c[0])))
+    return ", ".join(
+        f"{v} {n} ({n / total:.0%})" for v, n in sorted(counts.items(), key=lambda c: (-c[1], c[0]))
+    )
 
 
 def _transformations(view: ReleaseView) -> str:

@@ -11,7 +11,16 @@ from curation_dagster.core.release.splits import balance_of
 from curation_dagster.core.release.view import ReleaseView, stamped
 from curation_dagster.schemas import SIDES, UNIFIED
 
-_SHOWN = ("icd11_title", "fitzpatrick", "sex", "anatomy_label", "modality", "archive", "confirmation", "licence")
+_SHOWN = (
+    "icd11_title",
+    "fitzpatrick",
+    "sex",
+    "anatomy_label",
+    "modality",
+    "archive",
+    "confirmation",
+    "licence",
+)
 
 
 @document
@@ -39,7 +48,10 @@ def _motivation(view: ReleaseView) -> str:
 def _composition(view: ReleaseView) -> str:
     images = view.images
     admissions = view.read("admissions").to_pylist()
-    sums = {n: sum(a[n] for a in admissions) for n in ("images_in", "images_kept", "images_excluded", "images_quarantined")}
+    sums = {
+        n: sum(a[n] for a in admissions)
+        for n in ("images_in", "images_kept", "images_excluded", "images_quarantined")
+    }
     sides = Counter(images["split"].to_pylist())
     withheld = sums["images_kept"] - images.num_rows
     people = len(set(images["patient_key"].drop_null().to_pylist()))
@@ -55,7 +67,10 @@ def _composition(view: ReleaseView) -> str:
         "because their group would be on two sides.",
         "**What is missing?** Null where the source says nothing, never imputed:",
         tabulate(
-            [(c, images[c].null_count, f"{images[c].null_count / max(1, images.num_rows):.1%}") for c in UNIFIED],
+            [
+                (c, images[c].null_count, f"{images[c].null_count / max(1, images.num_rows):.1%}")
+                for c in UNIFIED
+            ],
             ["column", "images without", "share"],
             tablefmt="github",
         ),
@@ -83,7 +98,9 @@ def _composition(view: ReleaseView) -> str:
 
 
 def _collection(view: ReleaseView) -> str:
-    used = Counter((r["archive"], r["version"]) for r in view.images.select(["archive", "version"]).to_pylist())
+    used = Counter(
+        (r["archive"], r["version"]) for r in view.images.select(["archive", "version"]).to_pylist()
+    )
     parts = ["## Collection process", "**How was the data acquired?** From published archives:"]
     for (archive, version), n in sorted(used.items()):
         descriptor = view.descriptors.get(archive)

@@ -21,7 +21,7 @@ _TABLES = ("decisions", "corpus", "splits")
 def provenance(view: ReleaseView) -> dict[str, bytes]:
     """The provenance graph as PROV-JSON and PROV-N."""
     graph = graph_of(view)
-    said = json.loads(graph.serialize(format="json"))
+    said = json.loads(graph.serialize(format="json") or "{}")
     return {"prov.json": as_json(said), "prov.provn": (graph.get_provn() + "\n").encode()}
 
 
@@ -30,15 +30,22 @@ def graph_of(view: ReleaseView) -> ProvDocument:
     graph = ProvDocument()
     graph.add_namespace("cd", _NAMESPACE)
     stages = sorted(
-        view.read("stages").to_pylist(), key=lambda r: (r["archive"], r["version"], r["finished_at"], r["stage"])
+        view.read("stages").to_pylist(),
+        key=lambda r: (r["archive"], r["version"], r["finished_at"], r["stage"]),
     )
     used = {(r["archive"], r["version"]) for r in view.images.select(["archive", "version"]).to_pylist()}
     code = graph.agent("cd:code", {PROV_TYPE: "prov:SoftwareAgent", "cd:version": view.code_version})
     criteria = graph.entity(
         "cd:criteria",
-        {"cd:name": view.criteria.name, "cd:version": view.criteria.version, "cd:sha256": view.criteria.digest},
+        {
+            "cd:name": view.criteria.name,
+            "cd:version": view.criteria.version,
+            "cd:sha256": view.criteria.digest,
+        },
     )
-    settings = graph.entity("cd:split-settings", {"cd:version": view.splits.version, "cd:sha256": view.splits.digest})
+    settings = graph.entity(
+        "cd:split-settings", {"cd:version": view.splits.version, "cd:sha256": view.splits.digest}
+    )
     tables = {}
     for name in _TABLES:
         row = next((r for r in stages if r["archive"] == "*" and r["stage"] == name), None)
@@ -46,10 +53,10 @@ def graph_of(view: ReleaseView) -> ProvDocument:
         if row is not None:
             facts |= {"cd:fingerprint": row["fingerprint"], "cd:rows": row["kept"]}
         tables[name] = graph.entity(f"cd:table-{name}", facts)
-        made = graph.activity(f"cd:make-{name}", None, row["finished_at"] if row else None)
-        graph.wasGeneratedBy(tables[name], made)
-        graph.wasAssociatedWith(made, code)
-        graph.used(made, settings if name == "splits" else criteria)
+        making = graph.activity(f"cd:make-{name}", None, row["finished_at"] if row else None)
+        graph.wasGeneratedBy(tables[name], making)
+        graph.wasAssociatedWith(making, code)
+        graph.used(making, settings if name == "splits" else criteria)
     for later, earlier in (("corpus", "decisions"), ("splits", "corpus")):
         graph.used(f"cd:make-{later}", tables[earlier])
         graph.wasDerivedFrom(tables[later], tables[earlier])
@@ -57,7 +64,11 @@ def graph_of(view: ReleaseView) -> ProvDocument:
         name = f"{archive}-{version}"
         mine = {r["stage"]: r for r in stages if (r["archive"], r["version"]) == (archive, version)}
         descriptor = view.descriptors.get(archive)
-        source = {"cd:archive": archive, "cd:version": version, "cd:fingerprint": mine["staged"]["fingerprint"]}
+        source = {
+            "cd:archive": archive,
+            "cd:version": version,
+            "cd:fingerprint": mine["staged"]["fingerprint"],
+        }
         if descriptor is not None:
             source["cd:title"] = descriptor.technical_file.name
         delivered = graph.entity(f"cd:source-{name}", source)
