@@ -177,7 +177,7 @@ def balance_of(rows: pa.Table, settings: SplitSettings) -> list[dict[str, Any]]:
         found.append(
             {"stratum": name, "value": value, "images": total}
             | {s: on[s] for s in SIDES}
-            | {"largest_deviation": round(max(deviations, key=abs), 2)}
+            | {"largest_deviation": round(sorted(deviations, key=abs)[-1], 2)}
         )
     return found
 
