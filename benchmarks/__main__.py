@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("one_pass", "redecide", "duplicates")
+BENCHMARKS = ("one_pass", "redecide", "duplicates", "release")
 
 
 def main() -> int:

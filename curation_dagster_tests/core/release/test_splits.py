@@ -142,7 +142,6 @@ def test_a_newcomer_that_ties_two_sides_is_withheld_and_what_was_trained_on_stay
 
 def test_an_image_outside_the_corpus_ties_two_that_are_in_it() -> None:
     images = [image(n) for n in range(30)]
-    corpus = pa.Table.from_pylist([{k: v for k, v in i.items()} for i in images])
     outside = image(500, patient_key="p")
     images[3]["patient_key"] = "p"
     known = pa.Table.from_pylist([*images, outside])
