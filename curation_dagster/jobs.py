@@ -23,12 +23,12 @@ rebuild_corpus = dg.define_asset_job(
     tags={"curation/scope": "everything"},
 )
 
-release = dg.define_asset_job(
-    "release",
+make_release = dg.define_asset_job(
+    "make_release",
     selection=dg.AssetSelection.assets(*RELEASING),
     executor_def=_IN_ONE_PROCESS,
     description="The next numbered release, from the tables as another person than its author approved them.",
     tags={"curation/scope": "everything"},
 )
 
-JOBS = [curate_archive_version, rebuild_corpus, release]
+JOBS = [curate_archive_version, rebuild_corpus, make_release]

@@ -42,10 +42,10 @@ def rebuild(instance: dg.DagsterInstance, level: str = "INFO") -> bool:
 
 
 def release(instance: dg.DagsterInstance, level: str = "INFO") -> bool:
-    """Run `release`; return whether it succeeded."""
+    """Run `make_release`; return whether it succeeded."""
     from curation_dagster.definitions import defs
 
-    job = defs.resolve_job_def("release")
+    job = defs.resolve_job_def("make_release")
     return job.execute_in_process(instance=instance, raise_on_error=False, run_config=quiet(level)).success
 
 

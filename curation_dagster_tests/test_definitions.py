@@ -92,7 +92,7 @@ def test_the_jobs_cover_the_graph() -> None:
     assert {j.name for j in defs.resolve_all_job_defs()} >= {
         "curate_archive_version",
         "rebuild_corpus",
-        "release",
+        "make_release",
     }
 
 
