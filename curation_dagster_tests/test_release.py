@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -25,6 +27,14 @@ def told(*arguments: str, fails: bool = False) -> str:
     result = CliRunner().invoke(main, list(arguments), catch_exceptions=False)
     assert (result.exit_code != 0) is fails, result.output
     return result.output
+
+
+def told_by_a_process(*arguments: str) -> str:
+    """Run a command that starts Dagster runs: their loggers outlive a captured stream."""
+    command = [sys.executable, "-W", "ignore", "-m", "curation_dagster.cli", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
+    return done.stdout
 
 
 def bundle_of(made: Installation, number: int = 1) -> Path:
@@ -165,7 +175,7 @@ def test_a_patient_is_withdrawn_from_everything_that_was_published(
     assert "no image is known of the patient nobody" in told(
         "withdraw", "--patient", "nobody", "--why", "w", "--who", "w", fails=True
     )
-    said = told("withdraw", "--patient", key, "--why", "consent withdrawn", "--who", "Data Protection")
+    said = told_by_a_process("withdraw", "--patient", key, "--why", "consent withdrawn", "--who", "Data Protection")
     assert "releases that hold images of it: 1;" in said
     assert "the corpus was rebuilt without it" in said
     workspace = curated.workspace
