@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -100,8 +101,9 @@ def _write_often(task: tuple[str, int]) -> None:
 
 
 def test_archives_that_are_written_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
-    with multiprocessing.get_context("spawn").Pool(4) as pool:
-        pool.map(_write_often, [(str(tmp_path), n) for n in range(4)])
+    # an executor, not a Pool: a process that dies breaks the test instead of hanging it
+    with ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("spawn")) as pool:
+        list(pool.map(_write_often, [(str(tmp_path), n) for n in range(4)]))
     lake = Lake.open(tmp_path)
     counts = lake.read("quality").group_by("archive").aggregate([([], "count_all")])
     assert sorted(counts["count_all"].to_pylist()) == [10, 10, 10, 10]
