@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("one_pass", "detectors", "redecide", "near_duplicates", "review")
+BENCHMARKS = ("one_pass", "detectors", "redecide", "near_duplicates", "review", "release")
 
 
 def main() -> int:

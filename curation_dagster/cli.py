@@ -10,14 +10,11 @@ from pathlib import Path
 
 import click
 
+from curation_dagster.cli_release import Problem, audit, diff, release, withdraw
 from curation_dagster.settings import Settings
 
 # variables that would lead a command from one installation into another
 OF_ONE_INSTALLATION = ("DAGSTER_HOME", "CURATION_LAKE", "CURATION_LANDING", "CURATION_ARCHIVES")
-
-
-class Problem(click.ClickException):
-    """An error that the user can do something about: the message says what."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -183,6 +180,7 @@ def export_queue(key: str, out: Path, reviewer: str | None) -> None:
 def record_verdicts(csv: Path, reviewer: str) -> None:
     """Take up the verdicts of CSV (columns archive, version, image_id, criterion, outcome, comment)."""
     from curation_dagster.core.review.verdicts import VerdictError, by_criteria, read_verdicts
+    from curation_dagster.trail import add_rows
 
     workspace = open_workspace()
     try:
@@ -201,7 +199,7 @@ def record_verdicts(csv: Path, reviewer: str) -> None:
             f"{len(unknown)} verdicts are on images that are not there, such as {unknown[0][1]} in {unknown[0][0]}; "
             "none was added"
         )
-    workspace.lake.append("reviews", by_criteria(rows, workspace.criteria), {"reviewer": reviewer})
+    add_rows(workspace, "reviews", by_criteria(rows, workspace.criteria))
     click.echo(f"{rows.num_rows} verdicts of {reviewer} were added; rebuild the corpus to take them up")
 
 
@@ -306,13 +304,24 @@ def export_corpus(out: Path) -> None:
 @click.option("--comment", default=None, help="Why.")
 @click.option("--withdraw", is_flag=True, help="Withdraw the approval instead.")
 def approve(subject: str, author: str, approver: str, comment: str | None, withdraw: bool) -> None:
-    """Approve SUBJECT: the files of an archive version (<archive>@<version>), or `criteria` for those in force."""
+    """Approve SUBJECT: an archive version, `criteria`, or `release`.
+
+    <archive>@<version> approves its files and its descriptor, `criteria` those in force, `release` the next release of the
+    tables as they are.
+    """
     from curation_dagster.core.review.approvals import ApprovalError, Decision
+    from curation_dagster.releasing import approve_release
     from curation_dagster.runs import approve_archive_version, approve_criteria
 
     workspace = open_workspace()
     decision: Decision = "withdrawn" if withdraw else "approved"
     try:
+        if subject == "release":
+            if withdraw:
+                raise Problem("a sealed release stays; withdraw what is in it: `curation-dagster withdraw`")
+            number = approve_release(workspace, author, approver, comment)
+            click.echo(f"release {number}: approved by {approver}; `curation-dagster release make` seals it")
+            return
         if subject == "criteria":
             approve_criteria(workspace, author, approver, comment, decision)
         else:
@@ -399,6 +408,10 @@ def explain(image: str) -> None:
     if text is None:
         raise Problem(f"no image has the id, source id or path {image!r}")
     click.echo(text)
+
+
+for _command in (release, diff, audit, withdraw):
+    main.add_command(_command)
 
 
 def open_workspace():  # type: ignore[no-untyped-def]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 from curation_dagster.checks.catalogue import blocking_checks
@@ -52,14 +53,28 @@ def archive_versions(workspace: Workspace) -> set[tuple[str, str]]:
 
 def groups_made_of(workspace: Workspace) -> dict[str, str]:
     """Return what the groups over all archives are made of now, for the row of their stage."""
-    lake = workspace.lake
     view = {f"{a}@{v}": ArchiveVersionKey(a, v) for a, v in versions_in_view(workspace).items()}
     fingerprints = {
         name: workspace.stage(key, "duplicates_within")["fingerprint"] for name, key in view.items()
     }
     # who may stand for a group hangs on approvals and on people's verdicts as well
-    people = {name: str(lake.version(name)) for name in ("reviews", "approvals")}
-    return fingerprints | people | {"criteria": workspace.criteria.digest, "code": deciding_code()}
+    return (
+        fingerprints
+        | people_said(workspace)
+        | {"criteria": workspace.criteria.digest, "code": deciding_code()}
+    )
+
+
+def people_said(workspace: Workspace) -> dict[str, str]:
+    """Return a digest of what people said that the groups hang on; an approval of a release changes no group."""
+    lake = workspace.lake
+    approvals = lake.read("approvals", columns=["approval_id", "subject_kind"]).to_pylist()
+    ids = sorted(a["approval_id"] for a in approvals if a["subject_kind"] != "release")
+    return {
+        "reviews": str(lake.version("reviews")),
+        "approvals": hashlib.sha256("\n".join(ids).encode()).hexdigest() if ids else "None",
+        "withdrawals": str(lake.version("withdrawals")),
+    }
 
 
 def ledger_made_of(workspace: Workspace) -> dict[str, str]:
@@ -140,6 +155,9 @@ def admission_of(workspace: Workspace, key: ArchiveVersionKey) -> Admission:
         reasons.append(
             "nobody approved these files: `curation-dagster approve` after reading the technical file"
         )
+    described = current.get("descriptor", "")
+    if current_approval(approvals, "source", str(key), described) is None:
+        reasons.append("nobody approved the descriptor as it is: `curation-dagster approve` after reading it")
     if current_approval(approvals, "criteria", workspace.criteria.name, workspace.criteria.digest) is None:
         reasons.append(f"nobody approved the criteria {workspace.criteria.name} {workspace.criteria.version}")
     return Admission(key, tuple(reasons))

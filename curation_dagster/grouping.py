@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -38,6 +38,7 @@ def group_images(
     keys: Sequence[ArchiveVersionKey],
     admitted: Mapping[ArchiveVersionKey, bool] | None,
     run_id: str | None = None,
+    without: Collection[str] = (),
 ) -> pa.Table:
     """Return how each image of the archive versions relates to the others.
 
@@ -49,6 +50,8 @@ def group_images(
         inside one archive version before anybody has looked, it may if no rule excludes it.
     run_id : str or None
         Where it is given, the search takes over what earlier ones found and is remembered itself.
+    without : collection of str
+        image_ids that may stand for no group, because they were withdrawn.
 
     Returns
     -------
@@ -78,7 +81,7 @@ def group_images(
     else:
         links = remembered_links(workspace, images, read_thumbnails, run_id)
     rule = RepresentativeRule(criteria.representative.order, criteria.confirmation_rank)
-    return groups_of(images, _facts(workspace, keys, admitted, images), links, rule, related)
+    return groups_of(images, _facts(workspace, keys, admitted, images, without), links, rule, related)
 
 
 def archives_overlap(workspace: Workspace, groups: pa.Table) -> pa.Table:
@@ -97,10 +100,14 @@ def _facts(
     keys: Sequence[ArchiveVersionKey],
     admitted: Mapping[ArchiveVersionKey, bool] | None,
     images: pa.Table,
+    without: Collection[str],
 ) -> pa.Table:
     """Return what the choice of a representative looks at, a row per image."""
     harmonized = pa.concat_tables([workspace.part("harmonized", k, _DIAGNOSIS) for k in keys])
     eligible = pa.concat_tables([_eligible(workspace, k, admitted) for k in keys])
+    eligible = eligible.filter(
+        pc.invert(pc.is_in(eligible["image_id"], value_set=pa.array(list(without), pa.string())))
+    )
     with workspace.lake.sql(images=images, harmonized=harmonized, eligible=eligible) as sql:
         return sql.sql(
             "SELECT image_id, e.image_id IS NOT NULL AS eligible, confirmation, icd11_code, icd11_candidates, parent_image_id, "

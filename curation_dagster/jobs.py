@@ -1,4 +1,4 @@
-"""The jobs: curate one archive version; rebuild what lies over all of them; ask the sources; empty staging."""
+"""The jobs: curate one archive version; rebuild what lies over all; ask the sources; empty staging; seal a release."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import dagster as dg
 from curation_dagster import watching
 from curation_dagster.resources import Curation
 from curation_dagster.retention import empty_staging
-from curation_dagster.schemas import OVER_ALL, PER_ARCHIVE
+from curation_dagster.schemas import OVER_ALL, PER_ARCHIVE, RELEASING
 
 _IN_ONE_PROCESS = dg.in_process_executor
 
@@ -22,7 +22,15 @@ rebuild_corpus = dg.define_asset_job(
     "rebuild_corpus",
     selection=dg.AssetSelection.assets(*OVER_ALL),
     executor_def=_IN_ONE_PROCESS,
-    description="Groups across archives, the ledger, and the corpus of everything that is admitted.",
+    description="Groups across archives, the ledger, the corpus of everything that is admitted, and its splits.",
+    tags={"curation/scope": "everything"},
+)
+
+make_release = dg.define_asset_job(
+    "make_release",
+    selection=dg.AssetSelection.assets(*RELEASING),
+    executor_def=_IN_ONE_PROCESS,
+    description="The next numbered release, from the tables as another person than its author approved them.",
     tags={"curation/scope": "everything"},
 )
 
@@ -59,4 +67,4 @@ def apply_retention() -> None:
     empty_old_staging()
 
 
-JOBS: list[Any] = [curate_archive_version, rebuild_corpus, recheck_sources, apply_retention]
+JOBS: list[Any] = [curate_archive_version, rebuild_corpus, make_release, recheck_sources, apply_retention]

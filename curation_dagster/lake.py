@@ -299,6 +299,38 @@ class Lake:
         there = self.read(declared.name, columns=keys, where={keys[0]: pc.unique(data[keys[0]]).to_pylist()})
         return data.select(keys).join(there, keys, join_type="left semi").num_rows > 0
 
+    def append_after_last(
+        self,
+        table: str,
+        order: str,
+        follow: Callable[[pa.Table], pa.Table],
+        note: Mapping[str, str] | None = None,
+    ) -> int:
+        """Add the rows that ``follow`` makes of the last row, by column ``order``; return the new version.
+
+        For tables whose rows build on each other. If another writer comes between, nothing is written and ``follow`` is
+        asked again with what is then the last row: two writers never add the same number.
+        """
+        declared = _declared(table)
+
+        def extend() -> None:
+            delta = DeltaTable(self.path(table), storage_options=self.storage_options)
+            known = delta.to_pyarrow_dataset()
+            newest = pc.max(known.to_table(columns=[order])[order]).as_py()
+            last = (
+                known.to_table(filter=pc.field(order) == newest) if newest is not None else declared.empty()
+            )
+            # a merge reads the table, so a commit that came between is a conflict; a plain append would not notice
+            (
+                delta.merge(declared.conform(follow(last)), f"known.{order} = fresh.{order}", source_alias="fresh",
+                            target_alias="known", writer_properties=_WRITER, commit_properties=_note(note),
+                            post_commithook_properties=_KEEP_LOG)
+                .when_not_matched_insert_all()
+                .execute()
+            )  # fmt: skip
+
+        return self._commit(declared, extend)
+
     def path(self, table: str) -> str:
         """Return the folder or URL of a table."""
         return f"{self.root.rstrip('/')}/{table}"

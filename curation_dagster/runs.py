@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
+import yaml
 
+from curation_dagster.core.criteria.loading import CriteriaSet, text_of
 from curation_dagster.core.registry.keys import parse_key
-from curation_dagster.core.review.approvals import ApprovalError, Decision, approve, standing_approvals
+from curation_dagster.core.review.approvals import (
+    ApprovalError,
+    Decision,
+    approve,
+    current_approval,
+    standing_approvals,
+)
+from curation_dagster.core.review.audit import Entry
+from curation_dagster.schemas import CRITERIA_FILES
+from curation_dagster.trail import add_rows, record
 from curation_dagster.workspace import Workspace
 
 
@@ -34,6 +47,14 @@ def rebuild(instance: dg.DagsterInstance, level: str = "INFO") -> bool:
     return job.execute_in_process(instance=instance, raise_on_error=False, run_config=quiet(level)).success
 
 
+def release(instance: dg.DagsterInstance, level: str = "INFO") -> bool:
+    """Run `make_release`; return whether it succeeded."""
+    from curation_dagster.definitions import defs
+
+    job = defs.resolve_job_def("make_release")
+    return job.execute_in_process(instance=instance, raise_on_error=False, run_config=quiet(level)).success
+
+
 def quiet(level: str) -> dict[str, object]:
     """Return the run configuration that keeps the console at a level of log; everything is in the event log anyway."""
     return {"loggers": {"console": {"config": {"log_level": level}}}}
@@ -47,7 +68,7 @@ def approve_archive_version(
     comment: str | None,
     decision: Decision = "approved",
 ) -> None:
-    """Record the approval of an archive version's staged files.
+    """Record the approval of an archive version's staged files, and of its descriptor where nobody approved that yet.
 
     Raises
     ------
@@ -59,7 +80,12 @@ def approve_archive_version(
     digest = workspace.stage(parse_key(key), "staged")["fingerprint"]
     if decision == "approved":
         _expect_compared(workspace, key, digest)
-    _append(workspace, approve("archive_version", key, digest, author, approver, comment, decision=decision))
+    rows = [approve("archive_version", key, digest, author, approver, comment, decision=decision)]
+    descriptor = workspace.resolve(key).digest
+    known = current_approval(workspace.lake.read("approvals"), "source", key, descriptor)
+    if decision == "approved" and known is None:
+        rows.append(approve("source", key, descriptor, author, approver, comment))
+    add_rows(workspace, "approvals", pa.concat_tables(rows))
 
 
 def approve_criteria(
@@ -67,7 +93,10 @@ def approve_criteria(
 ) -> None:
     """Record the approval of the criteria file in force."""
     c = workspace.criteria
-    _append(workspace, approve("criteria", c.name, c.digest, author, approver, comment, decision=decision))
+    row = approve("criteria", c.name, c.digest, author, approver, comment, decision=decision)
+    add_rows(workspace, "approvals", row)
+    if decision == "approved":
+        _record_change(workspace, c, row.to_pylist()[0])
 
 
 def _expect_compared(workspace: Workspace, key: str, digest: str) -> None:
@@ -85,5 +114,47 @@ def _expect_compared(workspace: Workspace, key: str, digest: str) -> None:
         )
 
 
-def _append(workspace: Workspace, row: pa.Table) -> None:
-    workspace.lake.append("approvals", row)
+def _record_change(workspace: Workspace, criteria: CriteriaSet, approval: dict[str, Any]) -> None:
+    """Keep the approved file, and record what it changes against the one approved before, criterion by criterion."""
+    known = workspace.lake.read("criteria_files").to_pylist()
+    if any(r["digest"] == criteria.digest for r in known):
+        return
+    audit = workspace.lake.read("audit", where={"action": "criteria_change", "subject": criteria.name})
+    last = max(audit.to_pylist(), key=lambda r: r["seq"], default=None)
+    before = json.loads(last["new_value"])["digest"] if last else None
+    text = text_of(workspace.settings.criteria).decode()
+    old = next((r["text"] for r in known if r["digest"] == before), None)
+    row = {
+        "digest": criteria.digest,
+        "name": criteria.name,
+        "criteria_version": criteria.version,
+        "text": text,
+    }
+    workspace.lake.upsert("criteria_files", CRITERIA_FILES.conform([row]))
+    was, now = (_criteria_in(t) for t in (old, text))
+    changed = sorted(i for i in {*was, *now} if was.get(i) != now.get(i)) if old else []
+    record(
+        workspace,
+        [
+            Entry(
+                who=approval["approver"],
+                action="criteria_change",
+                subject_kind="criteria",
+                subject=criteria.name,
+                why=approval["comment"],
+                old={"digest": before, "changed": {i: was.get(i) for i in changed}} if before else None,
+                new={
+                    "digest": criteria.digest,
+                    "version": criteria.version,
+                    "changed": {i: now.get(i) for i in changed},
+                },
+                with_whom=approval["author"],
+            )
+        ],
+    )
+
+
+def _criteria_in(text: str | None) -> dict[str, Any]:
+    """Return what a criteria file says, by criterion; what it says of none stands under its own key."""
+    said = yaml.safe_load(text) if text else {}
+    return {c["id"]: c for c in said.get("criteria", ())} | {k: v for k, v in said.items() if k != "criteria"}

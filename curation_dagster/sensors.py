@@ -15,10 +15,11 @@ from curation_dagster import watching
 from curation_dagster.core.registry.keys import KeyFormatError, parse_key
 from curation_dagster.core.registry.loading import RegistryError
 from curation_dagster.core.retrieval.sources.policy import load_limits
+from curation_dagster.gate import people_said
 from curation_dagster.jobs import curate_archive_version, rebuild_corpus
 from curation_dagster.partitions import ARCHIVE_VERSIONS
 from curation_dagster.resources import Curation
-from curation_dagster.schemas import PER_ARCHIVE
+from curation_dagster.schemas import OVER_ALL, PER_ARCHIVE
 from curation_dagster.settings import autostart
 from curation_dagster.workspace import EVERYTHING, Workspace
 
@@ -101,27 +102,27 @@ def new_deliveries(
 def new_verdicts_of_people(
     context: dg.SensorEvaluationContext, curation: Curation
 ) -> dg.RunRequest | dg.SkipReason:
-    """Rebuilds ledger and corpus when reviewers' verdicts or approvals were added since the last rebuild.
+    """Rebuilds ledger and corpus when reviewers' verdicts, approvals or withdrawals were added since the last rebuild.
 
     While people are at work verdicts arrive every few seconds: a rebuild is asked for once two looks in a row see the
     same.
     """
     workspace = curation.open()
     if ledger_is_current(workspace):
-        return dg.SkipReason("the ledger knows all verdicts and approvals")
-    look = json.dumps([workspace.lake.version(t) for t in ("reviews", "approvals")])
+        return dg.SkipReason("the ledger knows all verdicts, approvals and withdrawals")
+    look = json.dumps(people_said(workspace), sort_keys=True)
     if context.cursor != look:
         context.update_cursor(look)
-        return dg.SkipReason("verdicts or approvals have just arrived; waiting until nobody adds another")
+        return dg.SkipReason("something was said just now; waiting until nobody adds anything")
     stages = workspace.part("stages", EVERYTHING, ["finished_at"])["finished_at"].to_pylist()
-    versions = [workspace.lake.version(t) for t in ("reviews", "approvals")]
+    said = sorted(people_said(workspace).items())
     # asked for once in each state: where the rebuild fails, a person looks before it is asked for again
-    return dg.RunRequest(run_key=f"people {versions} since {max(stages, default=None)}")
+    return dg.RunRequest(run_key=f"people {said} since {max(stages, default=None)}")
 
 
 def ledger_is_current(workspace: Workspace) -> bool:
-    """Return whether the groups over all archives were made with the newest verdicts and approvals, if there are any."""
-    now = {t: str(workspace.lake.version(t)) for t in ("reviews", "approvals")}
+    """Return whether the groups over all archives were made with the newest of what people said, if they said anything."""
+    now = people_said(workspace)
     rows = workspace.part("stages", EVERYTHING, ["inputs"], stage="duplicates").to_pylist()
     said = json.loads(rows[0]["inputs"]) if rows else {}
     complete = workspace.lake.read("stages", columns=["archive"], where={"stage": PER_ARCHIVE[-1]}).num_rows
@@ -181,7 +182,7 @@ def new_versions_of_sources(
 
 archives_changed = dg.AutomationConditionSensorDefinition(
     "archives_changed",
-    target=dg.AssetSelection.assets("duplicates", "decisions", "corpus"),
+    target=dg.AssetSelection.assets(*OVER_ALL),
     default_status=STATUS,
     run_tags={"curation/scope": "everything"},
     description="Rebuilds groups, ledger and corpus after archive versions were curated, once for all that landed together.",

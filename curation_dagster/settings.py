@@ -123,6 +123,11 @@ class Settings:
         return self.home / "corpus"
 
     @property
+    def releases(self) -> Path:
+        """The folder of sealed releases."""
+        return self.home / "releases"
+
+    @property
     def reports(self) -> Path:
         """The folder of reports."""
         return self.home / "reports"

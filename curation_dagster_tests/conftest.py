@@ -51,13 +51,14 @@ def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installatio
 
 @pytest.fixture(scope="session")
 def curated_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An installation in which four synthetic archives went all the way; to be copied before it is changed."""
+    """An installation in which four synthetic archives went all the way to a release; to be copied before it is changed."""
     home = tmp_path_factory.mktemp("curated") / "home"
     with pytest.MonkeyPatch.context() as patch:
         made = open_installation(home, patch)
         settings = made.workspace.settings
         write_samples(settings.landing, images=30, overlay_dir=settings.archives[0])
         made.all_the_way(*sorted(p.name for p in settings.landing.iterdir()))
+        made.release()
     return home
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from curation_dagster.cli import prepare_instance
 from curation_dagster.demo import judge_everything
-from curation_dagster.runs import approve_archive_version, approve_criteria, curate_keys, rebuild
+from curation_dagster.releasing import approve_release
+from curation_dagster.runs import approve_archive_version, approve_criteria, curate_keys, rebuild, release
 from curation_dagster.settings import Settings
 from curation_dagster.workspace import Workspace
 
@@ -48,6 +49,11 @@ class Installation:
         assert all(self.curate(*keys).values())
         self.people(*keys)
         assert self.rebuild()
+
+    def release(self) -> None:
+        """Approve the next release and seal it; both must succeed."""
+        approve_release(self.workspace, "author", "approver", "for the tests")
+        assert release(self.instance)
 
     def copy_to(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> Installation:
         """Return a copy of the installation that may be damaged."""

@@ -25,6 +25,7 @@ from curation_dagster.schemas import (
     OVER_ALL,
     PER_ARCHIVE,
     RELATIONS,
+    RELEASING,
     STAGES,
     TABLES,
     VERDICTS,
@@ -44,6 +45,8 @@ GRAPH = {
     "duplicates": ["duplicates_within", "review_queue"],
     "decisions": ["duplicates", "review_queue"],
     "corpus": ["decisions"],
+    "splits": ["corpus"],
+    "release": ["splits"],
 }
 
 
@@ -85,8 +88,12 @@ def test_partitioned_checks_are_recorded_by_partition() -> None:
 
 
 def test_the_jobs_cover_the_graph() -> None:
-    assert set(PER_ARCHIVE) | set(OVER_ALL) == set(GRAPH)
-    assert {j.name for j in defs.resolve_all_job_defs()} >= {"curate_archive_version", "rebuild_corpus"}
+    assert set(PER_ARCHIVE) | set(OVER_ALL) | set(RELEASING) == set(GRAPH)
+    assert {j.name for j in defs.resolve_all_job_defs()} >= {
+        "curate_archive_version",
+        "rebuild_corpus",
+        "make_release",
+    }
 
 
 @pytest.mark.parametrize("page", pages(ROOT), ids=lambda p: p.name)

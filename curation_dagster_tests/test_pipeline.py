@@ -128,7 +128,8 @@ def test_the_corpus_is_small_clean_and_described(curated: Installation) -> None:
             assert np.asarray(picture).std() > 5
         assert row["icd11_code"]
         assert row["licence"] in ("CC-BY-4.0", "CC0-1.0")
-        assert row["file"] == f"images/{row['image_id'][:2]}/{row['image_id']}{Path(row['file']).suffix}"
+        name = f"{row['image_id']}-{row['sha256'][:8]}{Path(row['file']).suffix}"
+        assert row["file"] == f"images/{row['image_id'][:2]}/{name}"
 
 
 def test_nothing_is_lost(curated: Installation) -> None:

@@ -23,6 +23,7 @@ from curation_dagster.stage import (
     stamp,
     with_verdicts,
 )
+from curation_dagster.withdrawn import directly_withdrawn, with_withdrawals
 from curation_dagster.workspace import EVERYTHING
 
 
@@ -67,7 +68,10 @@ def duplicates(context: dg.AssetExecutionContext, curation: Curation) -> dg.Mate
     keys = [ArchiveVersionKey(a, v) for a, v in sorted(versions_in_view(workspace).items())]
     made_of = groups_made_of(workspace)
     admitted = {k: admission_of(workspace, k).admitted for k in keys}
-    groups = group_images(workspace, keys, admitted, context.run.run_id)
+    direct = directly_withdrawn(workspace, keys)
+    groups = with_withdrawals(
+        workspace, group_images(workspace, keys, admitted, context.run.run_id, without=direct), direct
+    )
     verdicts = evaluate(workspace.criteria, "duplicates", groups, stamp(context.run.run_id))
     for archive, version in sorted(archive_versions(workspace)):
         key = ArchiveVersionKey(archive, version)

@@ -60,7 +60,11 @@ def fact(
 
 def blocking_checks(stages: Sequence[str]) -> dict[str, list[str]]:
     """Return the names of the blocking checks of the given stages."""
-    from curation_dagster.checks import facts_of_archives, facts_of_corpus  # noqa: F401 - they enter the catalogue
+    from curation_dagster.checks import (  # noqa: F401 - they enter the catalogue
+        facts_of_archives,
+        facts_of_corpus,
+        facts_of_release,
+    )
 
     return {stage: [c.name for c in CATALOGUE.get(stage, [])] for stage in stages}
 

@@ -15,7 +15,7 @@ from curation_dagster.gate import admission_of, archive_versions, ledger_problem
 from curation_dagster.schemas import TABLES
 from curation_dagster.workspace import Workspace, own_files
 
-_GLOBAL = ("duplicates", "decisions", "corpus")
+_GLOBAL = ("duplicates", "decisions", "corpus", "splits")
 
 
 @fact("duplicates")

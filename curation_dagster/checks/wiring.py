@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from curation_dagster.checks import facts_of_archives, facts_of_corpus
+from curation_dagster.checks import facts_of_archives, facts_of_corpus, facts_of_release
 from curation_dagster.checks.catalogue import CATALOGUE, Outcome
 from curation_dagster.core.criteria.loading import CriteriaSet
 from curation_dagster.core.registry.keys import ArchiveVersionKey, parse_key
@@ -20,7 +20,7 @@ from curation_dagster.schemas import TABLES
 from curation_dagster.worker import told
 from curation_dagster.workspace import EVERYTHING, Workspace
 
-__all__ = ["checks_of", "facts_of_archives", "facts_of_corpus"]
+__all__ = ["checks_of", "facts_of_archives", "facts_of_corpus", "facts_of_release"]
 _EXAMPLES = 5
 
 

@@ -23,6 +23,7 @@ from curation_dagster.core.review.people import person
 from curation_dagster.review_app.items import Item, Queue, load_queue, waiting_rows
 from curation_dagster.review_app.writer import VerdictWriter
 from curation_dagster.schemas import REVIEWS
+from curation_dagster.trail import add_rows
 from curation_dagster.workspace import Workspace
 
 _LOG = logging.getLogger(__name__)
@@ -257,8 +258,7 @@ class Desk:
     # -- inside -----------------------------------------------------------------------------------
 
     def _append(self, rows: list[dict[str, Any]]) -> None:
-        reviewers = ", ".join(sorted({r["reviewer"] for r in rows}))
-        self.workspace.lake.append("reviews", REVIEWS.conform(rows), {"reviewer": reviewers})
+        add_rows(self.workspace, "reviews", REVIEWS.conform(rows))
 
     def _merged(self, reviews: list[dict[str, Any]]) -> dict[ArchiveVersionKey, dict[Judged, list[dict[str, Any]]]]:  # fmt: skip
         """Return the verdicts of the table, with those of this process that are still being written."""

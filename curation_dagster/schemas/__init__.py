@@ -29,6 +29,16 @@ from curation_dagster.schemas.harmonization import (
 from curation_dagster.schemas.intake import FILES, RECORDS
 from curation_dagster.schemas.people import APPROVALS, REVIEW_QUEUE, REVIEWS
 from curation_dagster.schemas.quality import MEASUREMENTS, QUALITY
+from curation_dagster.schemas.release import (
+    AUDIT,
+    CRITERIA_FILES,
+    RELEASES,
+    SIDES,
+    SPLIT_HISTORY,
+    SPLITS,
+    WITHDRAWALS,
+    WITHDRAWN,
+)
 from curation_dagster.schemas.sources import (
     CRITERIA_CHANGES,
     RETRIEVALS,
@@ -47,6 +57,7 @@ from curation_dagster.schemas.vocabulary import (
     OVER_ALL,
     PER_ARCHIVE,
     RELATIONS,
+    RELEASING,
     STAGES,
     VERDICTS,
 )
@@ -59,6 +70,7 @@ TABLES: dict[str, Table] = {
         REVIEW_QUEUE, REVIEWS, APPROVALS, DEIDENTIFICATION_RECORD,
         LABEL_WORKLIST, MISSINGNESS,
         RETRIEVALS, URL_FATES, SOURCE_PROBES, VERSION_CHANGES, CRITERIA_CHANGES, STAGING_EMPTIED,
+        SPLITS, SPLIT_HISTORY, RELEASES, WITHDRAWALS, WITHDRAWN, AUDIT, CRITERIA_FILES,
     )
 }  # fmt: skip
 
@@ -66,10 +78,12 @@ __all__ = [
     "ADMISSIONS",
     "APPROVALS",
     "ARCHIVE",
+    "AUDIT",
     "CHECK_RESULTS",
     "CONFIRMATIONS",
     "CORPUS",
     "CRITERIA_CHANGES",
+    "CRITERIA_FILES",
     "DECISION",
     "DECISIONS",
     "DECODE_STATES",
@@ -95,13 +109,18 @@ __all__ = [
     "QUALITY",
     "RECORDS",
     "RELATIONS",
+    "RELEASES",
+    "RELEASING",
     "RETRIEVALS",
     "REVIEWS",
     "REVIEW_QUEUE",
     "RUN",
     "SEARCHED",
     "SHA256",
+    "SIDES",
     "SOURCE_PROBES",
+    "SPLITS",
+    "SPLIT_HISTORY",
     "STAGES",
     "STAGES_TABLE",
     "STAGING_EMPTIED",
@@ -117,6 +136,8 @@ __all__ = [
     "VERDICTS_TABLE",
     "VERSION",
     "VERSION_CHANGES",
+    "WITHDRAWALS",
+    "WITHDRAWN",
     "Column",
     "Table",
     "TableError",

@@ -101,4 +101,6 @@ GROUP = (
         nullable=False,
     ),
     column("labels", TEXTS, "The ICD-11 codes in the group, with their archives."),
+    column("withdrawn_by", ID, "Withdrawal that the image falls under; null if there is none."),
+    column("withdrawn_how", TEXT, "Why it falls under it."),
 )

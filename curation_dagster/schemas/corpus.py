@@ -51,7 +51,11 @@ CORPUS = Table(
             "ingested_at", TIME, "When the image first entered the corpus.", nullable=False, volatile=True
         ),
         column("criteria_version", TEXT, "Version of the criteria that admitted it.", nullable=False),
-        column("split", TEXT, "Train, validation, test or sequestered; null until splits are drawn."),
+        column(
+            "split",
+            TEXT,
+            "Null here: sides are drawn from the finished corpus, in the table `splits`; a release joins them.",
+        ),
         RUN,
     ),
 )

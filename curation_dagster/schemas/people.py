@@ -57,18 +57,28 @@ REVIEWS = Table(
 
 APPROVALS = Table(
     "approvals",
-    "Change control: who put a source version or criteria file forward, and who approved it. Rows are only added.",
+    "Change control: who put a source, its files, a criteria file or a release forward, and who approved it. Rows are only added.",
     ("approval_id",),
     (
         column("approval_id", ID, "UUID of the approval.", nullable=False, volatile=True),
         column(
-            "subject_kind", TEXT, "What is approved.", nullable=False, isin=("archive_version", "criteria")
+            "subject_kind",
+            TEXT,
+            "What is approved: the files of an archive version, the descriptor of a source, a criteria file, a release.",
+            nullable=False,
+            isin=("archive_version", "source", "criteria", "release"),
         ),
-        column("subject", TEXT, "The partition key, or the name of the criteria.", nullable=False),
+        column(
+            "subject",
+            TEXT,
+            "The partition key, the name of the criteria, or the number of the release.",
+            nullable=False,
+        ),
         column(
             "digest",
             ID,
-            "Fingerprint of the files, or SHA-256 of the criteria file, that the approval is for.",
+            "Fingerprint of the files, digest of the descriptor, SHA-256 of the criteria file, or digest of the state "
+            "of the tables, that the approval is for.",
             nullable=False,
         ),
         column("decision", TEXT, "approved, or withdrawn.", nullable=False, isin=("approved", "withdrawn")),

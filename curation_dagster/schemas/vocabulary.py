@@ -14,8 +14,9 @@ PER_ARCHIVE = (
     "duplicates_within",
     "review_queue",
 )
-OVER_ALL = ("duplicates", "decisions", "corpus")
-STAGES = PER_ARCHIVE + OVER_ALL
+OVER_ALL = ("duplicates", "decisions", "corpus", "splits")
+RELEASING = ("release",)  # made when people ask for it, never by itself
+STAGES = PER_ARCHIVE + OVER_ALL + RELEASING
 MODALITIES = ("dermoscopic", "clinical", "other")
 CONFIRMATIONS = ("histopathology", "consensus", "expert", "follow_up", "confocal", "unverified")
 SKIN_TONE_SCALES = ("fitzpatrick_groups", "monk", "isic_skin_tone_class")

@@ -15,7 +15,7 @@ from curation_dagster.checks.catalogue import CATALOGUE, Check, blocking_checks
 from curation_dagster.checks.wiring import criterion_outcome
 from curation_dagster.core import versions
 from curation_dagster.core.registry.keys import ArchiveVersionKey, parse_key
-from curation_dagster.schemas import OVER_ALL, PER_ARCHIVE, STAGES, TABLES
+from curation_dagster.schemas import OVER_ALL, PER_ARCHIVE, RELEASING, STAGES, TABLES
 from curation_dagster.workspace import EVERYTHING, Workspace, own_files
 from curation_dagster_tests.installation import Installation
 
@@ -30,7 +30,7 @@ def scope(stage: str) -> ArchiveVersionKey:
 
 
 def test_each_stage_has_checks() -> None:
-    assert set(PER_ARCHIVE) | set(OVER_ALL) == set(CATALOGUE)
+    assert set(PER_ARCHIVE) | set(OVER_ALL) | set(RELEASING) == set(CATALOGUE)
 
 
 def test_all_facts_hold_of_an_undisturbed_installation(curated: Installation) -> None:
@@ -163,6 +163,28 @@ def descriptor_changed_in_silence(workspace: Workspace) -> None:
     changed.write_text(changed.read_text(encoding="utf-8") + "# nobody said why\n", encoding="utf-8")
 
 
+def part_a_group(workspace: Workspace) -> None:
+    """Let two images of one patient stand on two sides, in splits and in the history alike."""
+    with workspace.lake.sql("splits", "harmonized") as sql:
+        a, b = sql.execute(
+            "SELECT min(image_id), max(image_id) FROM splits JOIN harmonized USING (image_id) WHERE patient_key IS NOT NULL "
+            "GROUP BY patient_key HAVING count(*) > 1 ORDER BY patient_key LIMIT 1"
+        ).fetchall()[0]
+    for table in ("splits", "split_history"):
+        edit(table, with_value("split", "train", ("image_id", a)))(workspace)
+        edit(table, with_value("split", "test", ("image_id", b)))(workspace)
+
+
+def move_an_image(workspace: Workspace) -> None:
+    row = workspace.lake.read("splits", where="split = 'train'").to_pylist()[0]
+    edit("splits", with_value("split", "test", ("image_id", row["image_id"])))(workspace)
+
+
+def damage_a_release(workspace: Workspace) -> None:
+    path = workspace.settings.releases / "1" / "documents" / "datasheet.md"
+    path.write_text(path.read_text().replace("images entered", "pictures entered"))
+
+
 PER_IMAGE = ("records", "quality", "deidentified", "harmonized", "duplicates_within")
 BREAKS: dict[str, Callable[[Workspace], None]] = {
     "staged-every_file_of_the_delivery_is_in_the_inventory": drop_staged_file,
@@ -190,6 +212,14 @@ BREAKS: dict[str, Callable[[Workspace], None]] = {
     "corpus-no_text_or_face_is_left_in_a_published_file": edit("published", with_value("residual_regions", 1)),
     "corpus-no_source_identifier_reaches_the_corpus": source_name_into_corpus,
     "corpus-everything_that_entered_is_kept_excluded_or_quarantined": edit("admissions", with_value("images_excluded", 10_000)),
+    "splits-no_patient_lesion_or_duplicate_is_on_two_sides": part_a_group,
+    "splits-every_image_of_the_corpus_has_a_side_or_a_reason": edit("splits", without_first),
+    "splits-no_image_has_changed_sides": move_an_image,
+    "splits-the_whole_table_matches_its_declaration": edit("splits", with_value("split", "training")),
+    "release-every_release_is_as_it_was_sealed": damage_a_release,
+    "release-the_numbers_of_the_release_agree_with_its_tables": edit("releases", with_value("images", 10_000)),
+    "release-every_release_was_approved_by_another_than_its_author": edit("releases", with_value("approver", "Author")),
+    "release-the_audit_trail_is_unbroken": edit("audit", without_first),
     "corpus-the_whole_table_matches_its_declaration": edit("corpus", with_value("sex", "unknown")),
 }  # fmt: skip
 for stage in PER_IMAGE:

@@ -84,10 +84,20 @@ def load_criteria(
     return CriteriaSet(**dict(file), digest=hashlib.sha256(content).hexdigest())
 
 
+def text_of(name_or_path: str | os.PathLike[str]) -> bytes:
+    """Return the bytes of a criteria file, those that its digest is of."""
+    return _find(name_or_path, ()).read_bytes()
+
+
 def available(directories: Iterable[str | os.PathLike[str]] = ()) -> list[str]:
     """Return the names that :func:`load_criteria` finds, sorted."""
     return sorted(
-        {p.stem for d in (*directories, PACKAGED) for p in Path(d).glob("*.yaml") if p.stem != "protocol"}
+        {
+            p.stem
+            for d in (*directories, PACKAGED)
+            for p in Path(d).glob("*.yaml")
+            if p.stem not in ("protocol", "splits")
+        }
     )
 
 

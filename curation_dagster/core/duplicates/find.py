@@ -27,7 +27,7 @@ from curation_dagster.core.duplicates.slices import near_pairs
 from curation_dagster.core.duplicates.verification import LINKS, Thumbnails, verify
 from curation_dagster.schemas import DUPLICATES
 
-NOT_OURS = ("verdict", "failed", "review", "run_id")
+NOT_OURS = ("verdict", "failed", "review", "run_id")  # what others fill in behind the search
 GROUPS = pa.schema([f for f in DUPLICATES.arrow_schema if f.name not in NOT_OURS])
 
 _SEARCHED = ("image_id", "phash256")

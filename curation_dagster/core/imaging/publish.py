@@ -89,7 +89,8 @@ def lossless_settings() -> Lossless:
 def publish(p: PublishItem) -> dict[str, Any]:
     """Write one standardized file and return its row of the table ``published``.
 
-    The file is ``images/<first two digits of the id>/<id>.jpg`` for lossy sources and ``.png`` for lossless ones. A
+    The file is ``images/<first two digits of the id>/<id>-<first eight digits of its SHA-256>.jpg`` for lossy sources
+    and ``.png`` for lossless ones: other bytes have another name, so no file of an earlier corpus is written over. A
     JPEG that needs no change of its pixels is rewritten with its compressed data as they are (``lossless``); other
     lossy sources are encoded anew (``re_encoded``; quality 95, 4:4:4). It appears under its name only after its bytes are on disk and the re-scan found nothing;
     otherwise it is removed and the state is ``not_clean``. The same source gives the same bytes.
@@ -115,7 +116,8 @@ def publish(p: PublishItem) -> dict[str, Any]:
         encoded, suffix, size, transformations, note = _made(data, picture, lossless_settings(), p.fill)
     except ValueError as error:
         return row | {"state": "failed", "detail": f"could not be encoded: {error}"}
-    name = f"images/{p.image_id[:2]}/{p.image_id}{suffix}"
+    digest = hashlib.sha256(encoded).hexdigest()
+    name = f"images/{p.image_id[:2]}/{p.image_id}-{digest[:8]}{suffix}"
     residual = _residual(encoded, transformations)
     findings = [f"residual_{kind}" for kind in residual] or _write_if_clean(Path(p.root) / name, encoded)
     row |= {
@@ -131,7 +133,7 @@ def publish(p: PublishItem) -> dict[str, Any]:
     return row | {
         "state": "written",
         "file": name,
-        "sha256": hashlib.sha256(encoded).hexdigest(),
+        "sha256": digest,
         "bytes": len(encoded),
         "detail": note,
     }

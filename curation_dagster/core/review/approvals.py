@@ -1,4 +1,4 @@
-"""Change control: one person puts a source version or a criteria file forward, another approves it.
+"""Change control: one person puts a source, its files, a criteria file or a release forward, another approves it.
 
 An approval is for certain bytes: it names their digest, so a changed file is not approved until somebody looks again.
 Rows are only ever added. The newest decision on a digest wins, and a withdrawal wins over an approval of the same
@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from curation_dagster.core.review.people import person
+from curation_dagster.core.review.people import same_person
 from curation_dagster.schemas import APPROVALS
 
-Kind = Literal["archive_version", "criteria"]
+Kind = Literal["archive_version", "source", "criteria", "release"]
 Decision = Literal["approved", "withdrawn"]
 
 
@@ -39,11 +39,12 @@ def approve(
     Parameters
     ----------
     kind, subject, digest : str
-        What is approved: an archive version by its key and the fingerprint of its files, or a criteria file by its
-        name and SHA-256.
+        What is approved: an archive version by its key and the fingerprint of its files, a source by its key and the
+        digest of its descriptor, a criteria file by its name and SHA-256, a release by its number and the digest of the
+        tables' state.
     author, approver : str
-        Who put it forward, and who decides: two persons. Case, outer blanks and compatible Unicode forms don't make
-        a second person.
+        Who put it forward, and who decides: two persons. Another spelling does not make a second person, see
+        :func:`~curation_dagster.core.review.people.same_person`.
 
     Raises
     ------
@@ -61,10 +62,10 @@ def approve(
         if not value or not value.strip()
     ]
     if kind not in APPROVALS.column("subject_kind").isin:  # type: ignore[operator]
-        problems.append(f"kind: expected archive_version or criteria, got {kind!r}")
+        problems.append(f"kind: expected archive_version, source, criteria or release, got {kind!r}")
     if decision not in APPROVALS.column("decision").isin:  # type: ignore[operator]
         problems.append(f"decision: expected approved or withdrawn, got {decision!r}")
-    if not problems and person(author) == person(approver):
+    if not problems and same_person(author, approver):
         problems.append(
             f"author and approver are the same person ({approver.strip()}); another person must approve"
         )

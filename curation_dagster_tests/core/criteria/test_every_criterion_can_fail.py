@@ -85,6 +85,7 @@ PAIRS: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
     "licence_redistribution": ({"permits_redistribution": False}, "fail", {}),
     "representative": ({"is_representative": False, "relation": "near"}, "fail", {}),
     "duplicate_certain": ({"relation": "representative", "uncertain_with": ["b"]}, "review", {"relation": "near"}),
+    "not_withdrawn": ({"withdrawn_by": "w1", "withdrawn_how": "its patient was withdrawn"}, "fail", {}),
     "duplicate_labels_agree": ({"label_conflict": True, "labels": ["2C30@a", "2F20@b"]}, "fail", {}),
 }  # fmt: skip
 

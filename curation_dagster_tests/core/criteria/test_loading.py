@@ -34,7 +34,7 @@ def test_packaged() -> None:
     device = load_criteria("device")
     assert device.digest == hashlib.sha256((PACKAGED / "device.yaml").read_bytes()).hexdigest()
     assert device.criterion("resolution").bound == {"dermoscopic": 200, "clinical": 400, "default": 400}
-    assert [c.stage for c in device.of_stage("duplicates")] == ["duplicates"] * 3
+    assert [c.stage for c in device.of_stage("duplicates")] == ["duplicates"] * 4
     assert device.sampling.required() == 299
     assert device.confirmation_rank[0] == "histopathology"
     assert device.duplicate_bounds.accept_radius == 31

@@ -1,0 +1,122 @@
+"""What the documents of a release are made from: the tables as they were when it was put forward, and nothing else.
+
+Every table is read at the version that the release names, so a document that is made again years later from the same
+versions has the same bytes. No document may ask for the time, the machine or the newest table.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from curation_dagster.core.criteria.models import CriteriaSet
+from curation_dagster.core.registry.models import Descriptor
+from curation_dagster.core.release.settings import SplitSettings
+from curation_dagster.lake import Lake, Where
+from curation_dagster.schemas import TABLES
+
+_OF_CORPUS = "c.* EXCLUDE (split, run_id), s.split, s.component"
+
+
+@dataclass(frozen=True)
+class ReleaseView:
+    """One release, as its documents see it.
+
+    Parameters
+    ----------
+    number : int
+        Number of the release, from 1.
+    issued_at : datetime
+        The one time that every document carries, UTC.
+    lake, versions : Lake, mapping of str to int or None
+        The tables, and the version of each that the release is made of; None for one that was never written.
+    criteria, splits : CriteriaSet, SplitSettings
+        In force for the release.
+    descriptors : mapping of str to Descriptor
+        The archives that have images in it, by id, each as it was.
+    approval : mapping
+        The row of ``approvals`` that permits the release.
+    code_version : str
+        Version of the code that made the tables' decisions and this release.
+    audit_head : mapping
+        ``seq`` and ``entry_hash`` of the last entry of the audit trail in it.
+    files : mapping of str to (str, int)
+        Data files that are written before the documents: path in the bundle to SHA-256 and bytes.
+    """
+
+    number: int
+    issued_at: datetime
+    lake: Lake
+    versions: Mapping[str, int | None]
+    criteria: CriteriaSet
+    splits: SplitSettings
+    descriptors: Mapping[str, Descriptor]
+    approval: Mapping[str, Any]
+    code_version: str
+    audit_head: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+
+    def read(self, table: str, columns: Sequence[str] | None = None, where: Where = None) -> pa.Table:
+        """Return rows of a table at the version of the release."""
+        version = self.versions.get(table)
+        if version is None:
+            schema = TABLES[table].arrow_schema
+            return pa.schema([schema.field(n) for n in columns or schema.names]).empty_table()
+        return self.lake.read(table, version, columns, where)
+
+    @contextlib.contextmanager
+    def sql(self, *tables: str, **arrow: pa.Table) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open a DuckDB connection in which the named tables, at the versions of the release, are views.
+
+        ``images`` may be named too: the images of the bundle, see :attr:`images`.
+        """
+        with duckdb.connect() as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            for name in tables:
+                if name == "images":
+                    connection.register(name, self.images)
+                    continue
+                version = self.versions.get(name)
+                rows = None if version is None else self.lake.dataset(name, version)
+                connection.register(name, rows if rows is not None else TABLES[name].empty())
+            for name, data in arrow.items():
+                connection.register(name, data)
+            yield connection
+
+    @cached_property
+    def images(self) -> pa.Table:
+        """The images of the bundle: the columns of ``corpus`` with their side and component, sorted by image_id."""
+        with self.sql("corpus", "splits") as sql:
+            return sql.sql(
+                f"SELECT {_OF_CORPUS} FROM corpus c JOIN splits s USING (image_id) WHERE s.split IS NOT NULL "
+                "ORDER BY image_id"
+            ).to_arrow_table()
+
+
+def as_json(value: Any) -> bytes:
+    """Return a value as JSON that is the same on every machine: sorted keys, two blanks, one newline at the end."""
+    return (
+        json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, default=_plain, allow_nan=False)
+        + "\n"
+    ).encode()
+
+
+def stamped(when: datetime) -> str:
+    """Return a time as documents write it: ``2025-03-01T12:00:00Z``."""
+    return when.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return stamped(value)
+    if isinstance(value, bytes):
+        return value.hex()
+    raise TypeError(f"{type(value).__name__} can't be written as JSON")
