@@ -29,8 +29,8 @@ def main(descriptor: int, target: str, memory_mb: int) -> None:
     while True:
         try:
             batch = connection.recv()
-        except EOFError:
-            return
+        except (EOFError, ConnectionResetError):
+            return  # the caller closed its end, perhaps with an answer unread
         for index, item in batch:
             value, failure = None, None
             try:
