@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Literal
 
 import click
 
@@ -123,6 +124,44 @@ def diff(before: str, after: str) -> None:
     click.echo(f"unchanged: {found.unchanged}")
     for note in found.notes:
         click.echo(f"note: {note}")
+
+
+@click.command()
+@click.argument("image")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "html"]),
+    default="text",
+    show_default=True,
+    help="How it is written.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write instead of printing."
+)
+@click.option("--release", "number", type=int, help="As a sealed release holds it, instead of as it is now.")
+def explain(
+    image: str, form: Literal["text", "markdown", "html"], out: Path | None, number: int | None
+) -> None:
+    """Print the life of IMAGE: an image_id, or a source id, source path or file name."""
+    from curation_dagster.core.report.explain import explain_image
+    from curation_dagster.rerunning import view_of_release
+
+    workspace = _workspace()
+    tables: Any = workspace.lake
+    if number is not None:
+        rows = workspace.lake.read("releases", where={"release": number}).to_pylist()
+        if not rows:
+            raise Problem(f"there is no release {number}: `curation-dagster release list`")
+        tables = view_of_release(workspace, rows[0])
+    text = explain_image(tables, image, form)
+    if text is None:
+        raise Problem(f"no image has the id, source id, path or file name {image!r}")
+    if out is None:
+        click.echo(text)
+    else:
+        out.write_text(text, encoding="utf-8")
+        click.echo(out)
 
 
 @click.group()

@@ -63,14 +63,17 @@ def labels(scope: Scope) -> list[Block]:
 def missing(scope: Scope) -> list[Block]:
     """How many images lack each field of the unified schema, and why."""
     rows = scope.rows(
-        'SELECT field, reason, CAST(sum(images) AS BIGINT), CAST(sum("of") AS BIGINT) FROM missingness WHERE {here} '
-        "GROUP BY ALL ORDER BY field, reason",
+        "SELECT field, reason, CAST(sum(images) AS BIGINT) FROM missingness WHERE {here} GROUP BY ALL ORDER BY field, reason",
         "missingness",
     )
-    of: dict[str, int] = {}
+    totals = scope.rows(
+        'SELECT field, CAST(sum(total) AS BIGINT) FROM (SELECT archive, version, field, max("of") AS total FROM missingness '
+        "WHERE {here} GROUP BY ALL) GROUP BY 1",
+        "missingness",
+    )
+    of = {r[0]: r[1] for r in totals}
     lacking: dict[str, int] = {}
-    for field, reason, images, total in rows:
-        of[field] = max(of.get(field, 0), total)
+    for field, reason, images in rows:
         if reason != PRESENT:
             lacking[field] = lacking.get(field, 0) + images
     ordered = sorted(of, key=lambda f: (-lacking.get(f, 0), f))
@@ -83,7 +86,7 @@ def missing(scope: Scope) -> list[Block]:
         )
         for f in ordered
     ]
-    reasons = [[f, r.replace("_", " "), n, Share(n, of[f])] for f, r, n, _ in rows if r != PRESENT and n]
+    reasons = [[f, r.replace("_", " "), n, Share(n, of[f])] for f, r, n in rows if r != PRESENT and n]
     reasons.sort(key=lambda r: (ordered.index(r[0]), -r[2], r[1]))
     blocks: list[Block] = [
         Heading("Missing fields", "missing"),
