@@ -1,26 +1,26 @@
 """The life of every image that entered, as data for the pages of the release: a page for all ids that begin alike.
 
-A page holds the data of some hundred images and draws the one that its address names, so that 150,000 images are some
-hundred files and not 150,000. Decisions of one criterion that share bound, decider and time share one entry (a context). No
-name or id of the publisher is in it: the source is named by archive version and SHA-256.
+A page holds the data of some hundred images in columns and draws the one that its address names, so that 150,000 images are
+some hundred files and not 150,000. No name or id of the publisher is in it: the source is named by archive version and SHA-256.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from itertools import groupby
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from curation_dagster.core.release.counted import BOXES
+from curation_dagster.core.release.ledger_columns import LedgerColumns, ledger_columns
+from curation_dagster.schemas import OUTCOMES
 
 if TYPE_CHECKING:
     from curation_dagster.core.release.view import ReleaseView
 
 IMAGES_A_PAGE = 800
-OUTCOMES = ("pass", "fail", "review", "not_applicable")
 BOX_TITLES = {
     "excluded": "Excluded",
     "undecided": "Not decided yet",
@@ -31,16 +31,6 @@ BOX_TITLES = {
     "withheld": "In the corpus, withheld from the release",
     "released": "In the release",
 }
-_CONTEXT = (
-    "criterion",
-    "bound",
-    "decided_by",
-    "decided_at",
-    "criteria_version",
-    "criteria_digest",
-    "code_version",
-    "run_id",
-)
 _TIME = "'%Y-%m-%dT%H:%M:%SZ'"
 
 
@@ -59,41 +49,45 @@ def page_name(image_id: str, length: int) -> str:
 
 def shards(view: ReleaseView) -> Iterator[tuple[str, str]]:
     """Give the prefix of each page, and its data as JSON text that may stand inside HTML."""
-    length = prefix_length(view.fates.num_rows)
-    contexts = _contexts(view)
-    known = contexts.to_pylist()
-    criteria = [(c.id, c.clause_id, c.statement) for c in view.criteria.criteria]
-    place = {c[0]: n for n, c in enumerate(criteria)}
-    for row in known:
-        if row["criterion"] not in place:  # decided under criteria that are no longer in force
-            place[row["criterion"]] = len(criteria)
-            criteria.append((row["criterion"], row["clause"].split(" ", 1)[0], ""))
-    entries = [
-        [place[r["criterion"]], r["bound"], r["decided_by"], r["decided_at"], r["criteria_version"], r["criteria_digest"], r["code_version"], r["run_id"]]
-        for r in known
-    ]  # fmt: skip
-    lives = _lives(view, _ledger(view, contexts))
-    shared = {
-        "release": view.number,
-        "prefix_length": length,
-        "outcomes": OUTCOMES,
-        "boxes": {b: BOX_TITLES[b] for b in BOXES},
-        "criteria": criteria,
-        "archives": _archives(view),
-    }
-    head = _text(shared)[:-1]
-    rows = zip(*(lives[n].to_pylist() for n in ("image_id", "life", "used")), strict=True)
-    for prefix, page in groupby(rows, key=lambda r: r[0][:length]):
-        seen: set[int] = set()
-        parts = []
-        # an image that is in several versions of its archive has a life in each
-        for image_id, several in groupby(page, key=lambda r: r[0]):
-            here = list(several)
-            parts.append(f"{json.dumps(image_id)}:[{','.join(r[1] for r in here)}]")
-            seen.update(n for r in here for n in r[2] or ())
-        mine = {str(n): entries[n] for n in sorted(seen)}
-        data = f'{head},"contexts":{_text(mine)},"images":{{{",".join(parts)}}}}}'
+    facts = _facts(view)
+    length = prefix_length(facts.num_rows)
+    ids = facts["image_id"].to_pylist()
+    keys = list(zip(facts["archive"].to_pylist(), facts["version"].to_pylist(), strict=True))
+    archives = sorted(set(keys))
+    numbered = facts.select(["image_id"]).append_column("number", pa.array(range(len(ids)), pa.int64()))
+    place = pa.array([archives.index(k) for k in keys], pa.int32())
+    ledger = ledger_columns(
+        view, archives, {k: numbered.filter(pa.compute.equal(place, n)) for n, k in enumerate(archives)}
+    )
+    criteria = [[c.id, c.clause_id, c.statement] for c in view.criteria.criteria]
+    at = {c[0]: n for n, c in enumerate(criteria)}
+    for criterion, clause, *_ in ledger.contexts:
+        if criterion not in at:  # decided under criteria that are no longer in force
+            at[criterion] = len(criteria)
+            criteria.append([criterion, clause.split(" ", 1)[0], ""])
+    contexts = [[at[criterion], *rest] for criterion, _, *rest in ledger.contexts]
+    said = _verdicts(view)
+    head = _text(
+        {
+            "release": view.number,
+            "prefix_length": length,
+            "outcomes": OUTCOMES,
+            "boxes": {b: BOX_TITLES[b] for b in BOXES},
+            "criteria": criteria,
+            "archives": _archives(view),
+        }
+    )[:-1]
+    start = 0
+    while start < len(ids):
+        prefix, end = ids[start][:length], start
+        while end < len(ids) and ids[end][:length] == prefix:
+            end += 1
+        page: dict[str, Any] = {"ids": ids[start:end], "columns": _columns(facts.slice(start, end - start))}
+        page |= _decisions(ledger, contexts, start, end)
+        spoken = {n - start: said[keys[n], ids[n]] for n in range(start, end) if (keys[n], ids[n]) in said}
+        data = f"{head},{_text(page | {'reviews': spoken})[1:]}"
         yield prefix, data.replace("<", "\\u003c")
+        start = end
 
 
 def examples(view: ReleaseView, most: int = 5) -> list[tuple[str, str, str | None, int, list[str]]]:
@@ -106,88 +100,104 @@ def examples(view: ReleaseView, most: int = 5) -> list[tuple[str, str, str | Non
         ).fetchall()
 
 
-def _contexts(view: ReleaseView) -> pa.Table:
-    columns = ", ".join(
-        c if c != "decided_at" else f"strftime(decided_at, {_TIME}) AS decided_at" for c in _CONTEXT
-    )
-    with view.sql("decisions") as sql:
-        return sql.sql(
-            f"WITH found AS (SELECT DISTINCT {columns}, clause FROM decisions), ordered AS (SELECT * FROM found ORDER BY ALL) "
-            "SELECT CAST(row_number() OVER () - 1 AS INTEGER) AS context, * FROM ordered"
-        ).to_arrow_table()
+def _columns(page: pa.Table) -> dict[str, Any]:
+    """Return each column as a list, or as distinct values and places in them where that is shorter."""
+    found: dict[str, Any] = {}
+    for name in page.column_names[1:]:
+        values = page[name].to_pylist()
+        distinct = list(dict.fromkeys(values))
+        if len(distinct) * 2 > len(values):
+            found[name] = values
+        else:
+            at = {v: n for n, v in enumerate(distinct)}
+            found[name] = {"of": distinct, "at": [at[v] for v in values]}
+    return found
 
 
-def _ledger(view: ReleaseView, contexts: pa.Table) -> pa.Table:
-    """Return archive, version, image_id, the ledger as JSON text, and the contexts that it uses."""
-    outcomes = pa.table({"outcome": OUTCOMES, "place": pa.array(range(len(OUTCOMES)), pa.int32())})
-    same = " AND ".join(
-        f"strftime(d.decided_at, {_TIME}) = c.decided_at"
-        if n == "decided_at"
-        else f"d.{n} IS NOT DISTINCT FROM c.{n}"
-        for n in (*_CONTEXT, "clause")
-    )
-    with view.sql("decisions", contexts=contexts, outcomes=outcomes) as sql:
-        return sql.sql(
-            "SELECT archive, version, image_id, '[' || array_to_string(list_sort(list(said)), ',') || ']' AS ledger, "
-            "list_sort(list(context)) AS used FROM (SELECT d.archive, d.version, d.image_id, c.context, "
-            "'[' || c.context || ',' || o.place || CASE WHEN d.measured IS NULL AND d.detail IS NULL THEN '' ELSE ',' || "
-            "coalesce(CAST(to_json(d.measured) AS VARCHAR), 'null') END || CASE WHEN d.detail IS NULL THEN '' ELSE ',' || "
-            "CAST(to_json(d.detail) AS VARCHAR) END || ']' AS said "
-            f"FROM decisions d JOIN contexts c ON {same} JOIN outcomes o ON d.outcome = o.outcome) GROUP BY ALL"
-        ).to_arrow_table()
+def _decisions(ledger: LedgerColumns, contexts: Sequence[Any], start: int, end: int) -> dict[str, Any]:
+    """Return the decisions of the images of a page: the pattern of each, and what was measured in its order."""
+    first, last = int(ledger.starts[start]), int(ledger.starts[end])
+    measured = ledger.measured.slice(first, last - first).to_pylist()
+    detail = ledger.detail.slice(first, last - first)
+    details = detail.to_pylist() if detail.null_count < len(detail) else []
+    patterns: dict[bytes, int] = {}
+    listed: list[list[list[int]]] = []
+    mine, values = [], []
+    told: dict[int, list[tuple[int, str]]] = {}
+    for n in range(start, end):
+        a, b = int(ledger.starts[n]), int(ledger.starts[n + 1])
+        context, outcome = ledger.context[a:b], ledger.outcome[a:b]
+        key = context.tobytes() + outcome.tobytes()
+        if key not in patterns:
+            patterns[key] = len(listed)
+            listed.append([context.tolist(), outcome.tolist()])
+        mine.append(patterns[key])
+        values.append(measured[a - first : b - first])
+        if details:
+            here = [(k, d) for k, d in enumerate(details[a - first : b - first]) if d is not None]
+            if here:
+                told[n - start] = here
+    used = sorted({c for p in listed for c in p[0]})
+    return {
+        "contexts": {str(c): contexts[c] for c in used},
+        "patterns": listed,
+        "pattern": mine,
+        "measured": values,
+        "details": told,
+    }
 
 
-def _lives(view: ReleaseView, ledger: pa.Table) -> pa.Table:
-    """Return image_id, its life as a JSON object, and the contexts that it uses, sorted by image_id."""
-    tables = ("records", "files", "harmonized", "corpus", "splits", "published", "duplicates", "reviews")
-    with view.sql(*tables, fates=view.fates, ledger=ledger) as sql:
-        sql.execute("SET preserve_insertion_order = false")
+def _facts(view: ReleaseView) -> pa.Table:
+    """Return what the tables say of each image besides its decisions, sorted by image_id."""
+    tables = ("records", "files", "harmonized", "corpus", "splits", "published", "duplicates")
+    with view.sql(*tables, fates=view.fates) as sql:
         return sql.sql(
             f"""
-            WITH said AS (
-                SELECT archive, version, image_id, to_json(list([criterion, outcome, reviewer, comment,
-                    strftime(reviewed_at, {_TIME})] ORDER BY reviewed_at, review_id)) AS reviews
-                FROM reviews GROUP BY ALL
-            ),
-            written AS (
+            WITH written AS (
                 SELECT image_id, sha256, any_value(array_to_string(transformations, ', ') ORDER BY written_by) AS done
                 FROM published WHERE state = 'written' GROUP BY ALL
-            ),
-            one AS (
-                SELECT f.image_id, f.archive, f.version, json_object(
-                    'from', f.archive || '@' || f.version, 'box', f.box, 'reason', f.reason, 'joined', r.join_state,
-                    'sha256', r.sha256, 'bytes', i.bytes, 'type', i.media_type, 'checksum', i.checksum_state,
-                    'staged', strftime(i.retrieved_at, {_TIME}), 'url', coalesce(h.source_url, i.source_url),
-                    'licence', h.licence, 'attribution', h.attribution, 'modality', f.modality, 'code', h.icd11_code,
-                    'title', h.icd11_title, 'relation', h.diagnosis_relation, 'confirmation', h.confirmation,
-                    'fitzpatrick', h.fitzpatrick, 'sex', h.sex,
-                    'age', coalesce(CAST(CAST(h.age_years AS INTEGER) AS VARCHAR), CAST(h.age_low AS INTEGER) || ' and over'),
-                    'site', h.anatomy_label,
-                    'path', CASE WHEN s.split = 'sequestered' THEN 'sequestered/' || c.file
-                        WHEN s.split IS NOT NULL THEN 'data/' || s.split || '/' || c.file END,
-                    'published', c.sha256, 'size', c.width || ' x ' || c.height || ' px', 'done', w.done,
-                    'ingested', strftime(c.ingested_at, {_TIME}), 'side', s.split, 'why_side', s.reason,
-                    'relation_in_group', replace(g.relation, '_', ' '), 'group_size', g.group_size,
-                    'representative', CASE WHEN g.group_size > 1 THEN g.representative_id END, 'evidence', g.evidence,
-                    'why_representative', g.reason
-                ) AS head
-                FROM fates f
-                JOIN records r ON r.archive = f.archive AND r.version = f.version AND r.image_id = f.image_id
-                LEFT JOIN files i ON i.archive = f.archive AND i.version = f.version AND i.path = r.path
-                LEFT JOIN harmonized h ON h.archive = f.archive AND h.version = f.version AND h.image_id = f.image_id
-                LEFT JOIN corpus c ON c.archive = f.archive AND c.version = f.version AND c.image_id = f.image_id
-                LEFT JOIN splits s ON s.archive = f.archive AND s.version = f.version AND s.image_id = f.image_id
-                LEFT JOIN written w ON w.image_id = c.image_id AND w.sha256 = c.sha256
-                LEFT JOIN duplicates g ON g.archive = f.archive AND g.version = f.version AND g.image_id = f.image_id
             )
-            SELECT one.image_id, one.archive, one.version, left(head, length(head) - 1) || ',"ledger":' ||
-                coalesce(l.ledger, '[]') || ',"reviews":' || coalesce(CAST(v.reviews AS VARCHAR), '[]') || '}}' AS life, l.used
-            FROM one
-            LEFT JOIN ledger l ON l.archive = one.archive AND l.version = one.version AND l.image_id = one.image_id
-            LEFT JOIN said v ON v.archive = one.archive AND v.version = one.version AND v.image_id = one.image_id
-            ORDER BY one.image_id, one.archive, one.version
+            SELECT f.image_id, f.archive, f.version, f.box, f.reason, replace(r.join_state, '_', ' ') AS joined,
+                r.sha256, i.bytes, i.media_type AS type, i.checksum_state AS checksum,
+                strftime(i.retrieved_at, {_TIME}) AS staged, coalesce(h.source_url, i.source_url) AS url,
+                h.licence, h.attribution, f.modality, h.icd11_code AS code, h.icd11_title AS title,
+                h.diagnosis_relation AS relation, h.confirmation, h.fitzpatrick, h.sex,
+                coalesce(CAST(CAST(h.age_years AS INTEGER) AS VARCHAR), CAST(h.age_low AS INTEGER) || ' and over') AS age,
+                h.anatomy_label AS site,
+                CASE WHEN s.split = 'sequestered' THEN 'sequestered/' || c.file
+                    WHEN s.split IS NOT NULL THEN 'data/' || s.split || '/' || c.file END AS path,
+                c.sha256 AS published, c.width || ' x ' || c.height || ' px' AS size, w.done,
+                strftime(c.ingested_at, {_TIME}) AS ingested, s.split AS side, s.reason AS why_side,
+                replace(g.relation, '_', ' ') AS relation_in_group, g.group_size,
+                CASE WHEN g.group_size > 1 THEN g.representative_id END AS representative, g.evidence,
+                g.reason AS why_representative
+            FROM fates f
+            JOIN records r ON r.archive = f.archive AND r.version = f.version AND r.image_id = f.image_id
+            LEFT JOIN files i ON i.archive = f.archive AND i.version = f.version AND i.path = r.path
+            LEFT JOIN harmonized h ON h.archive = f.archive AND h.version = f.version AND h.image_id = f.image_id
+            LEFT JOIN corpus c ON c.archive = f.archive AND c.version = f.version AND c.image_id = f.image_id
+            LEFT JOIN splits s ON s.archive = f.archive AND s.version = f.version AND s.image_id = f.image_id
+            LEFT JOIN written w ON w.image_id = c.image_id AND w.sha256 = c.sha256
+            LEFT JOIN duplicates g ON g.archive = f.archive AND g.version = f.version AND g.image_id = f.image_id
+            ORDER BY f.image_id, f.archive, f.version
             """
         ).to_arrow_table()
+
+
+def _verdicts(view: ReleaseView) -> dict[tuple[tuple[str, str], str], list[list[Any]]]:
+    """Return what people said of each image, by archive version and image_id, in the order in which they said it."""
+    found: dict[tuple[tuple[str, str], str], list[list[Any]]] = defaultdict(list)
+    rows = view.read("reviews").to_pylist()
+    for r in sorted(rows, key=lambda r: (r["reviewed_at"], r["review_id"])):
+        said = [
+            r["criterion"],
+            r["outcome"],
+            r["reviewer"],
+            r["comment"],
+            f"{r['reviewed_at']:%Y-%m-%dT%H:%M:%SZ}",
+        ]
+        found[(r["archive"], r["version"]), r["image_id"]].append(said)
+    return found
 
 
 def _archives(view: ReleaseView) -> dict[str, Any]:

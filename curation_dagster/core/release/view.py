@@ -16,6 +16,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curation_dagster.core.criteria.models import CriteriaSet
 from curation_dagster.core.registry.models import Descriptor
@@ -94,6 +95,19 @@ class ReleaseView:
             for name, data in arrow.items():
                 connection.register(name, data)
             yield connection
+
+    def batches(
+        self, table: str, columns: Sequence[str], archive: str, version: str
+    ) -> Iterator[pa.RecordBatch]:
+        """Give the rows of one archive version piece by piece, for tables that are too long to be held at once."""
+        at = self.versions.get(table)
+        rows = None if at is None else self.lake.dataset(table, at)
+        if rows is not None:
+            here = (pc.field("archive") == archive) & (pc.field("version") == version)
+            # little is read ahead: what is read ahead is held in memory
+            yield from rows.to_batches(
+                columns=list(columns), filter=here, batch_size=65_536, batch_readahead=2, fragment_readahead=1
+            )
 
     @cached_property
     def images(self) -> pa.Table:

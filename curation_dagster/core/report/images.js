@@ -2,6 +2,22 @@
 // The page of one image: chosen by the address behind #, drawn from the data in this page. Nothing is fetched.
 const data = JSON.parse(document.getElementById("data").textContent);
 const place = document.getElementById("image");
+// a column is a list, or distinct values and places in them
+function value(name, row) {
+  const column = data.columns[name];
+  return Array.isArray(column) ? column[row] : column.of[column.at[row]];
+}
+// an image that is in several versions of its archive has a life in each
+function livesOf(id) {
+  return data.ids.flatMap((known, row) => {
+    if (known !== id) return [];
+    const life = { from: value("archive", row) + "@" + value("version", row), reviews: data.reviews[row] || [] };
+    Object.keys(data.columns).forEach((name) => { life[name] = value(name, row); });
+    const [contexts, outcomes] = data.patterns[data.pattern[row]], details = new Map(data.details[row] || []);
+    life.ledger = contexts.map((context, k) => [context, outcomes[k], data.measured[row][k], details.get(k)]);
+    return [life];
+  });
+}
 function node(name, text, kind) {
   const made = document.createElement(name);
   if (text !== undefined && text !== null) made.textContent = text;
@@ -46,13 +62,13 @@ function other(id) {
 }
 function show() {
   place.replaceChildren();
-  const id = decodeURIComponent(location.hash.slice(1)).trim().toLowerCase(), lives = data.images[id];
+  const id = decodeURIComponent(location.hash.slice(1)).trim().toLowerCase(), lives = livesOf(id);
   document.title = id ? "Image " + id : document.title;
-  if (!lives) {
+  if (!lives.length) {
     if (id) place.append(node("p", "No image of this page has the id " + id + "."));
     place.append(node("h2", "Images of this page"));
     place.append(table(["image", "archive version", "where it ended", "by"],
-      Object.keys(data.images).sort().flatMap((i) => data.images[i].map((m) => [link(i, "#" + i), m.from, data.boxes[m.box], m.reason]))));
+      data.ids.map((i, row) => [link(i, "#" + i), value("archive", row) + "@" + value("version", row), data.boxes[value("box", row)], value("reason", row)])));
     return;
   }
   lives.forEach((life) => draw(id, life));
