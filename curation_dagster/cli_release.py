@@ -104,6 +104,36 @@ def rerun_release(manifest: Path, out: Path) -> None:
     click.echo(f"identical, byte for byte: {out}")
 
 
+@release.command("pdf")
+@click.argument("bundle")
+@click.option(
+    "--document",
+    "names",
+    multiple=True,
+    help="Name of a document; several times for several. All without it.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write into."
+)
+def write_pdfs(bundle: str, names: tuple[str, ...], out: Path) -> None:
+    """Write the documents of BUNDLE (the number of a release, or its folder) as PDF. The bundle is not changed."""
+    from curation_dagster.core.release.reading import issued_at, papers_of, read_paper
+    from curation_dagster.core.report.pdf import PdfUnavailable, as_pdf
+
+    folder = Settings.load().releases / bundle if bundle.isdigit() else Path(bundle)
+    found = papers_of(folder)
+    unknown = sorted(set(names) - set(found))
+    if unknown or not found:
+        raise Problem(f"{folder} has no document {', '.join(unknown)}; it has: {', '.join(found) or 'none'}")
+    out.mkdir(parents=True, exist_ok=True)
+    for name in names or found:
+        try:
+            (out / f"{name}.pdf").write_bytes(as_pdf(read_paper(found[name]), issued_at(folder)))
+        except PdfUnavailable as error:
+            raise Problem(str(error)) from error
+        click.echo(out / f"{name}.pdf")
+
+
 @click.command()
 @click.argument("before")
 @click.argument("after")
