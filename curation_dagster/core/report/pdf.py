@@ -32,7 +32,7 @@ class PdfUnavailable(RuntimeError):
 
 
 def as_pdf(paper: Paper, when: datetime) -> bytes:
-    """Return the document as PDF, A4; tables of more than six columns stand on landscape pages.
+    """Return the document as PDF, A4 landscape.
 
     Parameters
     ----------
