@@ -48,7 +48,7 @@ def as_pdf(paper: Paper, when: datetime) -> bytes:
         from fpdf import FPDF
     except ImportError as error:
         raise PdfUnavailable(
-            "PDF needs fpdf2, which is not installed: `pip install 'curation-dagster[pdf]'`"
+            "PDF needs fpdf2, the extra `pdf`, which is not installed: `pip install fpdf2`"
         ) from error
     import matplotlib
 
