@@ -356,13 +356,9 @@ def _balance(c: Counted) -> Rows:
         for b in balance_of(c.lake.read("splits", c.manifest["tables"]["splits"]["version"]), settings)
     ]
     for stratum, value, n, *sides, deviation in said:
-        place = settings.strata.index(stratum)
-        mine = splits[
-            [
-                s.split(" | ")[place] == value and side is not None
-                for s, side in zip(splits.stratum, splits.split, strict=True)
-            ]
-        ]
+        place = None if stratum == "all" else settings.strata.index(stratum)
+        fits = [place is None or s.split(" | ")[place] == value for s in splits.stratum]
+        mine = splits[splits.split.notna() & pd.Series(fits, index=splits.index)]
         counts = [int((mine.split == s).sum()) for s in ("train", "validation", "test", "sequestered")]
         assert (n, sides) == (len(mine), counts)
         off = [

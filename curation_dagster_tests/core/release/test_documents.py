@@ -105,7 +105,7 @@ def test_every_number_in_a_sentence_is_a_value_and_every_value_is_counted(
         ("index", "entered"): len(whole.of("records")),
         ("representativeness", "images"): len(images),
         ("representativeness", "patients"): images.patient_key.dropna().nunique(),
-        ("representativeness", "without"): int(images.patient_key.isna().sum()),
+        ("representativeness", "without_patient"): int(images.patient_key.isna().sum()),
     }
     sides = Counter(images.split)
     head = max(whole.of("audit").seq)
@@ -309,6 +309,7 @@ def test_representativeness_is_counted_from_the_images(
         told = tables[f"cells_{c['rows']}_by_{c['columns']}"]
         assert [list(r[1:]) for r in told.rows] == c["cells"]
         flat = [n for row in c["cells"] for n in row]
+        assert c["without"] == sum(n for (a, b), n in pairs.items() if a is None or b is None)
         assert (c["empty"], c["thin"], c["of"]) == (flat.count(0), sum(0 < n < 59 for n in flat), len(flat))
     said = [
         sentence(i) for b in papers["representativeness"].blocks if isinstance(b, Points) for i in b.items
@@ -317,6 +318,9 @@ def test_representativeness_is_counted_from_the_images(
     thin = [v for d in numbers["dimensions"] for v in d["values"] if v["state"] == "thin"]
     assert thin
     assert all(any(re.search(rf"\b{re.escape(a)}\b", s) for s in said) for a in absent)
+    for c in numbers["crosses"]:
+        words_of = f"of {c['of']:,} combinations, {c['empty']:,} hold no image and {c['thin']:,} hold fewer than 59. {c['without']:,} images"
+        assert any(words_of in s for s in said)
     assert all(any(f"{v['value']} ({v['images']:,}, " in s for s in said) for v in thin)
 
 

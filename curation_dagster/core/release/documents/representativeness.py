@@ -27,12 +27,12 @@ def _paper(view: ReleaseView, numbers: Mapping[str, Any]) -> Paper:
     thin = numbers["thin"]
     blocks: list[Block] = [
         Say(
-            "{images} images of {patients} patients that the sources name; {without} images name no patient. Sequestered "
+            "{images} images of {patients} patients that the sources name; {without_patient} images name no patient. Sequestered "
             "images are counted like all others.",
             {
                 "images": numbers["images"],
                 "patients": numbers["patients"],
-                "without": numbers["without_patient"],
+                "without_patient": numbers["without_patient"],
             },
         ),
         Say(
