@@ -169,14 +169,17 @@ def _records() -> dict[str, Any]:
     for c in CORPUS.columns:
         if c.name not in ("file", "split", "run_id"):
             unit = f" Unit: {c.unit}." if c.unit else ""
-            fields.append(
-                _field(c.name, _type(c.type), c.description + unit, _column(c.name)) | _array(c.type)
-            )
+            if pa.types.is_list(c.type) and pa.types.is_struct(c.type.value_type):
+                continue  # Croissant has no lists of structures: the Parquet file alone has them
+            of_many = pa.types.is_list(c.type)
+            kind = _TYPES[str(c.type.value_type if of_many else c.type)]
+            field = _field(c.name, kind, c.description + unit, _column(c.name))
+            fields.append(field | ({"isArray": True, "arrayShape": "-1"} if of_many else {}))
     return {
         "@type": "cr:RecordSet",
         "@id": "images",
         "name": "images",
-        "description": "One record per image.",
+        "description": "One record per image. Columns that are lists of structures are in the Parquet files only.",
         "key": {"@id": "images/image_id"},
         "field": fields,
     }
@@ -191,18 +194,6 @@ def _field(name: str, kind: str, description: str, source: dict[str, Any]) -> di
         "dataType": kind,
         "source": source,
     }
-
-
-def _type(kind: pa.DataType) -> str:
-    """Return the type of a column; of a list, that of its items, and text for items that have several parts."""
-    if pa.types.is_list(kind):
-        kind = kind.value_type
-    return "sc:Text" if pa.types.is_struct(kind) else _TYPES[str(kind)]
-
-
-def _array(kind: pa.DataType) -> dict[str, Any]:
-    """Return what says that a column holds lists of any length."""
-    return {"isArray": True, "arrayShape": "-1"} if pa.types.is_list(kind) else {}
 
 
 def _column(name: str, regex: str | None = None) -> dict[str, Any]:
