@@ -110,7 +110,7 @@ ASSESSMENTS = Table(
         column("number", pa.int64(), "Place in the section, from 1.", nullable=False, ge=1),
         column("subject", TEXT, "Field of the record, for distributions and reasons."),
         column("value", TEXT, "What was counted, or the issue in words.", nullable=False),
-        column("n", pa.int64(), "How often; of a column, its blanks. Null for issues.", ge=0),
+        column("counted", pa.int64(), "How often; of a column, its blanks. Null for issues.", ge=0),
         column("of", pa.int64(), "Of how many records, for columns.", ge=0),
         column("distinct", pa.int64(), "Different values of a column.", ge=0),
         column("icd11_code", TEXT, "Code of a label."),

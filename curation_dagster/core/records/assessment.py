@@ -115,12 +115,12 @@ def assessment_rows(archive_version: ArchiveVersion, assessment: Mapping[str, An
         found.extend({"section": section, "number": i, **row} for i, row in enumerate(rows, 1))
 
     for section in ("counts", "join_states"):
-        add(section, ({"value": k, "n": n} for k, n in assessment[section].items()))
+        add(section, ({"value": k, "counted": n} for k, n in assessment[section].items()))
     for section in ("distributions", "reasons"):
         add(
             section,
             (
-                {"subject": s, "value": v, "n": n}
+                {"subject": s, "value": v, "counted": n}
                 for s, c in assessment[section].items()
                 for v, n in c.items()
             ),
@@ -128,14 +128,19 @@ def assessment_rows(archive_version: ArchiveVersion, assessment: Mapping[str, An
     add(
         "labels",
         (
-            {"value": r["label"], "n": r["records"], "icd11_code": r["icd11_code"], "relation": r["relation"]}
+            {
+                "value": r["label"],
+                "counted": r["records"],
+                "icd11_code": r["icd11_code"],
+                "relation": r["relation"],
+            }
             for r in assessment["labels"]
         ),
     )
     add(
         "columns",
         (
-            {"value": r["column"], "n": r["blank"], "of": r["records"], "distinct": r["distinct"]}
+            {"value": r["column"], "counted": r["blank"], "of": r["records"], "distinct": r["distinct"]}
             for r in assessment["columns"]
         ),
     )

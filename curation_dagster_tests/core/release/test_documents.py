@@ -73,16 +73,16 @@ def test_the_assessment_that_is_quoted_is_the_one_of_the_records(bundle: Path, c
     counted = Counted(curated_home, bundle)
     for (archive, version), mine in counted.of("assessments").groupby(["archive", "version"]):
         records = Counted(curated_home, bundle, f"{archive}@{version}").of("records")
-        counts = {r.value: r.n for r in mine[mine.section == "counts"].itertuples()}
+        counts = {r.value: r.counted for r in mine[mine.section == "counts"].itertuples()}
         assert counts["rows"] == len(records)
         assert counts["images"] == records.path.notna().sum()
-        states = {r.value: r.n for r in mine[mine.section == "join_states"].itertuples()}
+        states = {r.value: r.counted for r in mine[mine.section == "join_states"].itertuples()}
         assert states == Counter(records.join_state)
         with_record = records[records.source_values.notna()]
         for row in mine[mine.section == "columns"].itertuples():
             texts = [json.loads(v).get(row.value) for v in with_record.source_values]
             if any(t is not None for t in texts):  # a name that was held back can't be looked up
-                assert row.n == sum(not (t or "").strip() for t in texts), (archive, row.value)
+                assert row.counted == sum(not (t or "").strip() for t in texts), (archive, row.value)
 
 
 def test_every_number_in_a_sentence_is_a_value_and_every_value_is_counted(

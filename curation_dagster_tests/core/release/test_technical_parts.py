@@ -175,9 +175,9 @@ def test_what_changed_is_told_of_the_archive_version_only(workspace: Workspace) 
 
 def test_labels_that_no_vocabulary_knows_are_counted_and_not_quoted(workspace: Workspace) -> None:
     rows = [
-        {"section": "counts", "number": 1, "value": "rows", "n": 4},
-        {"section": "labels", "number": 1, "value": "melanoma", "n": 3, "icd11_code": "2C30", "relation": "exact"},
-        {"section": "labels", "number": 2, "value": "Mustermann", "n": 1},
+        {"section": "counts", "number": 1, "value": "rows", "counted": 4},
+        {"section": "labels", "number": 1, "value": "melanoma", "counted": 3, "icd11_code": "2C30", "relation": "exact"},
+        {"section": "labels", "number": 2, "value": "Mustermann", "counted": 1},
         {"section": "issues", "number": 1, "value": 'The label "Mustermann" (1 records) is not in the diagnosis vocabulary.'},
         {"section": "issues", "number": 2, "value": "2 files {have} no record."},
     ]  # fmt: skip

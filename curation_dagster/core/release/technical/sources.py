@@ -178,7 +178,7 @@ def retrieval(scope: Scope) -> list[Block]:
 def assessment(scope: Scope) -> list[Block]:
     """The initial assessment as it was made at the intake; labels that no vocabulary knows are counted, not quoted."""
     found = scope.rows(
-        'SELECT section, subject, value, n, "of", "distinct", icd11_code, relation FROM assessments WHERE {here} '
+        'SELECT section, subject, value, counted, "of", "distinct", icd11_code, relation FROM assessments WHERE {here} '
         "ORDER BY section, number",
         "assessments",
     )
