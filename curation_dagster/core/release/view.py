@@ -106,7 +106,11 @@ class ReleaseView:
             here = (pc.field("archive") == archive) & (pc.field("version") == version)
             # little is read ahead: what is read ahead is held in memory
             yield from rows.to_batches(
-                columns=list(columns), filter=here, batch_size=65_536, batch_readahead=2, fragment_readahead=1
+                columns=list(columns),
+                filter=here,
+                batch_size=262_144,
+                batch_readahead=1,
+                fragment_readahead=1,
             )
 
     @cached_property
