@@ -208,8 +208,15 @@ def record_verdicts(csv: Path, reviewer: str) -> None:
 @click.option("--port", default=3001, show_default=True)
 @click.option("--prefix", default="", help="Path below which a proxy shows the page, such as /review.")
 @click.option("--tls", is_flag=True, help="The page stands behind TLS: the cookie is sent over TLS only.")
+@click.option(
+    "--behind-proxy",
+    is_flag=True,
+    help="Take the address of whoever asks from X-Forwarded-For; only where nothing but a proxy that sets it reaches the page.",
+)
 @click.option("--demo", "on_demo", is_flag=True, help="Show the queues that `make demo` has made.")
-def serve_reviews(host: str, port: int, prefix: str, tls: bool, on_demo: bool) -> None:
+def serve_reviews(
+    host: str, port: int, prefix: str, tls: bool, behind_proxy: bool, on_demo: bool
+) -> None:
     """Start the reviewers' page."""
     import uvicorn
 
@@ -229,7 +236,9 @@ def serve_reviews(host: str, port: int, prefix: str, tls: bool, on_demo: bool) -
         host=host,
         port=port,
         log_level="warning",
-        proxy_headers=False,
+        # without it, all reviewers behind a proxy share one address, and its brake on wrong passwords
+        proxy_headers=behind_proxy,
+        forwarded_allow_ips="*" if behind_proxy else None,
         server_header=False,
     )
 
