@@ -12,10 +12,13 @@ INTROSPECTION = f"""{{ __schema {{
 }} }}"""
 
 
-# mutations that answer with one result for each run
+# where the refusal stands in answers that are neither a success nor an error
+_ONE = "... on TerminateRunFailure { message }"
 _INNER = {
     "launchMultipleRuns": "... on LaunchMultipleRunsResult { launchMultipleRunsResult { __typename } }",
-    "terminateRuns": "... on TerminateRunsResult { terminateRunResults { __typename } }",
+    "terminateRuns": f"... on TerminateRunsResult {{ terminateRunResults {{ __typename {_ONE} }} }}",
+    "terminateRun": _ONE,
+    "terminatePipelineExecution": _ONE,
 }
 
 
