@@ -180,7 +180,7 @@ def export_queue(key: str, out: Path, reviewer: str | None) -> None:
 def record_verdicts(csv: Path, reviewer: str) -> None:
     """Take up the verdicts of CSV (columns archive, version, image_id, criterion, outcome, comment)."""
     from curation_dagster.core.review.verdicts import VerdictError, by_criteria, read_verdicts
-    from curation_dagster.trail import add_rows
+    from curation_dagster.trail import ClockError, add_rows
 
     workspace = open_workspace()
     try:
@@ -199,7 +199,10 @@ def record_verdicts(csv: Path, reviewer: str) -> None:
             f"{len(unknown)} verdicts are on images that are not there, such as {unknown[0][1]} in {unknown[0][0]}; "
             "none was added"
         )
-    add_rows(workspace, "reviews", by_criteria(rows, workspace.criteria))
+    try:
+        add_rows(workspace, "reviews", by_criteria(rows, workspace.criteria))
+    except ClockError as error:
+        raise Problem(str(error)) from error
     click.echo(f"{rows.num_rows} verdicts of {reviewer} were added; rebuild the corpus to take them up")
 
 
@@ -214,9 +217,7 @@ def record_verdicts(csv: Path, reviewer: str) -> None:
     help="Take the address of whoever asks from X-Forwarded-For; only where nothing but a proxy that sets it reaches the page.",
 )
 @click.option("--demo", "on_demo", is_flag=True, help="Show the queues that `make demo` has made.")
-def serve_reviews(
-    host: str, port: int, prefix: str, tls: bool, behind_proxy: bool, on_demo: bool
-) -> None:
+def serve_reviews(host: str, port: int, prefix: str, tls: bool, behind_proxy: bool, on_demo: bool) -> None:
     """Start the reviewers' page."""
     import uvicorn
 

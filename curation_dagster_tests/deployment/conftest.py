@@ -20,6 +20,24 @@ _LAUNCH = """mutation($params: ExecutionParams!) { launchRun(executionParams: $p
 _STATUS = "query($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }"
 
 
+def launch(server: Server) -> str:
+    """Launch the run of the archive version as the page does; return its id."""
+    params = {
+        "selector": REPOSITORY | {"jobName": "curate_archive_version"},
+        "runConfigData": {},
+        "mode": "default",
+        "executionMetadata": {"tags": [{"key": "dagster/partition", "value": KEY}]},
+    }
+    launched = server.query(SITE, TEAM, _LAUNCH, params=params)
+    assert launched["data"]["launchRun"]["__typename"] == "LaunchRunSuccess", launched
+    return str(launched["data"]["launchRun"]["run"]["runId"])
+
+
+def status(server: Server, run: str) -> str:
+    """Return the state of a run."""
+    return str(server.query(SITE, TEAM, _STATUS, run=run)["data"]["runOrError"]["status"])
+
+
 def _deliver(home: Path) -> None:
     settings = Settings.load(home)
     write_samples(settings.landing, archives=["isic_archive"], images=8, overlay_dir=settings.archives[0])
@@ -31,15 +49,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with running_server(tmp_path_factory.mktemp("server") / "s", _deliver) as running:
         added = running.query(SITE, TEAM, _ADD, key=KEY, repository=REPOSITORY)
         assert added["data"]["addDynamicPartition"]["__typename"] == "AddDynamicPartitionSuccess", added
-        params = {
-            "selector": REPOSITORY | {"jobName": "curate_archive_version"},
-            "runConfigData": {},
-            "mode": "default",
-            "executionMetadata": {"tags": [{"key": "dagster/partition", "value": KEY}]},
-        }
-        launched = running.query(SITE, TEAM, _LAUNCH, params=params)
-        assert launched["data"]["launchRun"]["__typename"] == "LaunchRunSuccess", launched
-        running.run_id = launched["data"]["launchRun"]["run"]["runId"]
+        running.run_id = launch(running)
         yield running
 
 
@@ -47,9 +57,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def curated(server: Server) -> Server:
     """The server once the run has gone through."""
 
-    def status() -> str:
-        return str(server.query(SITE, TEAM, _STATUS, run=server.run_id)["data"]["runOrError"]["status"])
-
-    server.wait(lambda: status() in ("SUCCESS", "FAILURE", "CANCELED"), 240, "the end of the run")
-    assert status() == "SUCCESS"
+    server.wait(
+        lambda: status(server, server.run_id) in ("SUCCESS", "FAILURE", "CANCELED"), 240, "the end of the run"
+    )
+    assert status(server, server.run_id) == "SUCCESS"
     return server

@@ -27,10 +27,11 @@ def binary(name: str) -> str | None:
 
 @dataclass
 class Postgres:
-    """A running server with an empty database ``dagster``."""
+    """A server with a database ``dagster``."""
 
     port: int
     password: str
+    folder: Path
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -45,9 +46,46 @@ class Postgres:
 
     def run(self, *command: str) -> str:
         """Run a program of PostgreSQL against it; return what it prints."""
-        done = subprocess.run(command, env=dict(self.environment), capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, env=dict(self.environment), capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    def start(self) -> None:
+        """Start the server, and wait until it answers."""
+        command = [
+            *_as_user(),
+            binary("postgres") or "postgres",
+            "-D",
+            str(self.folder / "data"),
+            "-p",
+            str(self.port),
+        ]
+        command += ["-h", LOOPBACK, "-k", str(self.folder), "-c", "fsync=off"]
+        running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
+        until = time.monotonic() + 30
+        while subprocess.run(["pg_isready", "-q"], env=dict(self.environment), check=False).returncode != 0:
+            assert running.poll() is None, "PostgreSQL ended"
+            assert time.monotonic() < until, "PostgreSQL did not start in 30 s"
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """End the server at once, as when its machine fails, and wait until it is gone."""
+        command = [
+            *_as_user(),
+            binary("pg_ctl") or "pg_ctl",
+            "-D",
+            str(self.folder / "data"),
+            "-m",
+            "immediate",
+            "stop",
+        ]
+        subprocess.run(command, capture_output=True, check=False, cwd="/")
+
+
+def _as_user() -> list[str]:
+    return ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
 
 
 @contextlib.contextmanager
@@ -58,38 +96,24 @@ def running_postgres(password: str) -> Iterator[Postgres]:
         if os.environ.get("CI"):
             pytest.fail("no PostgreSQL: .ci/run installs it")
         pytest.skip("no PostgreSQL on this machine; .ci/run shows how to install it")
-    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
     folder = Path(tempfile.mkdtemp(prefix="curation-pg-", dir="/var/tmp"))  # a short path: it holds a socket
     (folder / "password").write_text(password)
-    if as_user:
+    if _as_user():
         for path in (folder, folder / "password"):
             shutil.chown(path, "postgres")
-    found = Postgres(free_port(), password)
+    found = Postgres(free_port(), password, folder)
     try:
         subprocess.run(
-            [*as_user, initdb, "-D", str(folder / "data"), "-U", USER, "-A", "scram-sha-256", "-E", "UTF8",
+            [*_as_user(), initdb, "-D", str(folder / "data"), "-U", USER, "-A", "scram-sha-256", "-E", "UTF8",
              "--no-sync", f"--pwfile={folder / 'password'}"],
             check=True, capture_output=True, cwd="/",
         )  # fmt: skip
         (folder / "password").unlink()
-        running = subprocess.Popen(
-            [*as_user, server, "-D", str(folder / "data"), "-p", str(found.port), "-h", LOOPBACK, "-k", str(folder),
-             "-c", "fsync=off"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
-        )  # fmt: skip
         try:
-            until = time.monotonic() + 30
-            while (
-                subprocess.run(["pg_isready", "-q"], env=dict(found.environment), check=False).returncode != 0
-            ):
-                assert running.poll() is None, "PostgreSQL ended"
-                assert time.monotonic() < until, "PostgreSQL did not start in 30 s"
-                time.sleep(0.1)
+            found.start()
             found.run("createdb", DATABASE)
             yield found
         finally:
-            stop = [*as_user, binary("pg_ctl") or "pg_ctl", "-D", str(folder / "data"), "-m", "immediate", "stop"]
-            subprocess.run(stop, capture_output=True, check=False, cwd="/")
-            running.wait(30)
+            found.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
