@@ -14,7 +14,10 @@ from typing import Any
 import dagster as dg
 import pytest
 import yaml
-from dagster_k8s.job import DagsterK8sJobConfig, UserDefinedDagsterK8sConfig, construct_dagster_k8s_job
+from dagster._config import process_config
+from dagster._core.code_pointer import ModuleCodePointer
+from dagster._core.instance.ref import InstanceRef
+from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from dagster_k8s.launcher import K8sRunLauncher
 
 ROOT = Path(__file__).parents[1]
@@ -62,7 +65,7 @@ def test_each_service_has_few_rights_and_bounds(tmp_path: Path, service: str) ->
     assert found["security_opt"] == ["no-new-privileges:true"]
     assert int(found["mem_limit"]) > 0
     assert found["pids_limit"] > 0
-    assert found["ulimits"]["core"] == 0
+    assert found["ulimits"]["core"] in (0, {})  # Docker Compose leaves zeros out
     assert found["healthcheck"]["test"][0] == "CMD"
     assert found["logging"]["options"]["max-size"]
     assert not any("docker.sock" in v["source"] for v in found["volumes"])
@@ -185,12 +188,11 @@ def test_the_instances_are_valid(tmp_path: Path, file: str, monkeypatch: pytest.
     shutil.copy(ROOT / file, tmp_path / "dagster.yaml")
     for name, value in {"HOST": "postgres", "PORT": "5432", "DB": "dagster", "USER": "dagster"}.items():
         monkeypatch.setenv(f"DAGSTER_POSTGRES_{name}", value)
-    ref = dg.DagsterInstance.ref_from_dir(str(tmp_path)) if hasattr(dg.DagsterInstance, "ref_from_dir") else None
+    ref = InstanceRef.from_dir(str(tmp_path))
     if file == "dagster.yaml":
-        with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        with dg.DagsterInstance.from_ref(ref) as instance:
             assert instance.telemetry_enabled is False
             assert instance.nux_enabled is False
-    assert ref is None or ref
     declared = yaml.safe_load((ROOT / file).read_text())
     assert declared["run_retries"]["retry_on_asset_or_op_failure"] is False
     assert "password" not in json.dumps(declared)
@@ -247,7 +249,7 @@ def test_the_charts_values_are_of_its_schema() -> None:
     assert values["dagsterDaemon"]["runCoordinator"]["config"]["queuedRunCoordinator"]["tagConcurrencyLimits"] == compose
 
 
-def test_each_run_is_a_pod_with_volume_secret_and_few_rights() -> None:
+def test_each_run_is_a_pod_with_volume_secret_and_few_rights(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the chart makes of the values goes through Dagster's own launcher, up to the Job that it would send."""
     values = helm()
     launcher, [deployment] = values["runLauncher"]["config"]["k8sRunLauncher"], values["dagster-user-deployments"]["deployments"]
@@ -264,19 +266,21 @@ def test_each_run_is_a_pod_with_volume_secret_and_few_rights() -> None:
         "run_k8s_config": {"pod_spec_config": raw["podSpecConfig"], "job_spec_config": raw["jobSpecConfig"]},
     }  # fmt: skip
     assert deployment["includeConfigInLaunchedRuns"]["enabled"] is True
-    checked = dg._config.process_config(dg._config.resolve_to_config_type(K8sRunLauncher.config_type()), config) if hasattr(dg, "_config") else None
-    assert checked is None or checked.success, checked.errors
-    job_config = DagsterK8sJobConfig(
-        job_image=config["job_image"], dagster_home=config["dagster_home"], image_pull_policy=config["image_pull_policy"],
-        service_account_name="dagster", instance_config_map="dagster-instance",
-        postgres_password_secret=config["postgres_password_secret"], volumes=config["volumes"],
-        volume_mounts=config["volume_mounts"], env_vars=config["env_vars"], labels=config["labels"],
-        resources=config["resources"], security_context=config["security_context"],
-    )  # fmt: skip
-    job = construct_dagster_k8s_job(
-        job_config=job_config, args=["dagster", "api", "execute_run"], job_name="run",
-        user_defined_k8s_config=UserDefinedDagsterK8sConfig.from_dict(config["run_k8s_config"]),
-    )  # fmt: skip
+    checked = process_config(K8sRunLauncher.config_type(), config)
+    assert checked.success, checked.errors
+    monkeypatch.setattr("dagster_k8s.launcher.load_kubernetes_config", lambda **_: None)
+    sent = []
+    with dg.DagsterInstance.ephemeral() as instance:
+        launching = K8sRunLauncher.from_config_value(None, checked.value)
+        launching.register_instance(instance)
+        monkeypatch.setattr(
+            launching._api_client, "create_namespaced_job_with_retries", lambda body, namespace: sent.append(body)
+        )
+        code = RepositoryPythonOrigin("python", ModuleCodePointer("curation_dagster.definitions", "defs"), None, None, None)
+        run = dg.DagsterRun("curate_archive_version", job_code_origin=JobPythonOrigin("curate_archive_version", code))
+        instance.add_run(run)
+        launching._launch_k8s_job_with_args("run", ["dagster", "api", "execute_run"], run)
+    [job] = sent
     spec = job.to_dict()["spec"]
     pod = spec["template"]["spec"]
     [container] = pod["containers"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 import shutil
 import urllib.error
@@ -19,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
+from playwright.sync_api import sync_playwright
 
 from curation_dagster.lake import Lake
 from curation_dagster.schedules import SCHEDULES
@@ -41,6 +43,7 @@ from curation_dagster_tests.deployment.server import (
 from curation_dagster_tests.installation import Installation
 from curation_dagster_tests.servers import HttpServer, free_port
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.xdist_group("deployment")
 
 MUTATION = 'mutation { addDynamicPartition(partitionKey: "x@1", partitionsDefName: "archive_version", repositorySelector: '
@@ -341,6 +344,31 @@ def test_passwords_and_forged_headers_end_at_the_proxy(server: Server) -> None:
     assert asked.headers["x-forwarded-for"] == "127.0.0.1"
     assert asked.headers["x-forwarded-host"] == f"{SITE}:{places['proxy']}"
     assert asked.headers["x-forwarded-proto"] == "https"
+
+
+def test_the_ui_works_behind_the_proxy(curated: Server) -> None:
+    """A browser shows the run, with its events as they come by the socket; nothing is refused or fetched from elsewhere."""
+    if CHROMIUM is None:
+        if os.environ.get("CI"):
+            pytest.fail("no Chromium: .ci/run installs it")
+        pytest.skip("no Chromium on this machine; .ci/run shows how to install it")
+    own = origin(curated, SITE)
+    problems: list[str] = []
+    with sync_playwright() as playwright:
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        account = {"username": TEAM[0], "password": TEAM[1]}
+        page = browser.new_context(ignore_https_errors=True, http_credentials=account).new_page()
+        page.on("console", lambda m: problems.append(m.text) if "Content Security Policy" in m.text else None)
+        page.on("request", lambda r: problems.append(r.url) if not r.url.startswith((own, "data:", "blob:")) else None)
+        page.on("response", lambda r: problems.append(f"{r.status} {r.url}") if r.status in (403, 405) else None)
+        sockets: list[str] = []
+        page.on("websocket", lambda s: sockets.append(s.url))
+        page.goto(f"{own}/runs/{curated.run_id}")
+        page.get_by_text("ASSET_MATERIALIZATION").locator("visible=true").first.wait_for(timeout=60_000)
+        browser.close()
+    assert sockets
+    assert problems == []
 
 
 # -- backup ----------------------------------------------------------------------------------------------------
