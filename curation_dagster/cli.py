@@ -214,9 +214,7 @@ def record_verdicts(csv: Path, reviewer: str) -> None:
     help="Take the address of whoever asks from X-Forwarded-For; only where nothing but a proxy that sets it reaches the page.",
 )
 @click.option("--demo", "on_demo", is_flag=True, help="Show the queues that `make demo` has made.")
-def serve_reviews(
-    host: str, port: int, prefix: str, tls: bool, behind_proxy: bool, on_demo: bool
-) -> None:
+def serve_reviews(host: str, port: int, prefix: str, tls: bool, behind_proxy: bool, on_demo: bool) -> None:
     """Start the reviewers' page."""
     import uvicorn
 

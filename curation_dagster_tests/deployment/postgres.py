@@ -45,7 +45,9 @@ class Postgres:
 
     def run(self, *command: str) -> str:
         """Run a program of PostgreSQL against it; return what it prints."""
-        done = subprocess.run(command, env=dict(self.environment), capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, env=dict(self.environment), capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -88,7 +90,15 @@ def running_postgres(password: str) -> Iterator[Postgres]:
             found.run("createdb", DATABASE)
             yield found
         finally:
-            stop = [*as_user, binary("pg_ctl") or "pg_ctl", "-D", str(folder / "data"), "-m", "immediate", "stop"]
+            stop = [
+                *as_user,
+                binary("pg_ctl") or "pg_ctl",
+                "-D",
+                str(folder / "data"),
+                "-m",
+                "immediate",
+                "stop",
+            ]
             subprocess.run(stop, capture_output=True, check=False, cwd="/")
             running.wait(30)
     finally:
