@@ -57,6 +57,19 @@ def test_the_auditors_server_refuses_every_mutation(curated: Server) -> None:
     assert rows(curated) == before
 
 
+def test_an_auditor_reads_no_file_of_the_server(curated: Server) -> None:
+    up = "..%2f" * 6
+    for path in (
+        "/logs/../dagster.yaml", f"/logs/{up}etc/passwd", "/logs/..%2f..%2fdagster.yaml", "/logs/%2fetc%2fpasswd",
+        f"/logs/{curated.run_id}/compute_logs/..%2f..%2f..%2f..%2fdagster.yaml", f"/notebook?repoLocName=curation&path={up}x.ipynb",
+        "/static/..%2f..%2f..%2f__init__.py", "/vendor/..%2f..%2f__init__.py", "/static/%2e%2e/%2e%2e/csp-header.txt",
+    ):  # fmt: skip
+        answer = curated.ask(AUDIT, path, AUDITOR)
+        assert b"postgres_db" not in answer.body, path
+        assert b"root:" not in answer.body, path
+        assert b"import " not in answer.body, path
+
+
 def backfill(server: Server) -> str:
     """Note a finished backfill, which could be run again; return its id."""
     with server.opened_instance() as instance:
