@@ -14,7 +14,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 CLEAN = {"name": "numpy", "version": "2.0", "vulns": []}
 BAD = {"name": "jinja2", "version": "2.10", "vulns": [{"id": "PYSEC-2019-217", "fix_versions": ["2.10.1"]}]}
-SKIPPED = {"name": "jinja2", "skip_reason": "Dependency not found on PyPI and could not be audited: jinja2 (2.10)"}
+SKIPPED = {
+    "name": "jinja2",
+    "skip_reason": "Dependency not found on PyPI and could not be audited: jinja2 (2.10)",
+}
 
 
 @pytest.fixture
@@ -42,8 +45,18 @@ def answers(audit: ModuleType, monkeypatch: pytest.MonkeyPatch, canary: Any, res
         ({"dependencies": [BAD]}, {"dependencies": [CLEAN]}, 0, "1 packages, 0 vulnerabilities"),
         ({"dependencies": [BAD]}, {"dependencies": [CLEAN, BAD]}, 1, "PYSEC-2019-217, fixed in 2.10.1"),
         ({"dependencies": [BAD]}, {"dependencies": [CLEAN, SKIPPED]}, 1, "skipped: jinja2"),
-        ({"dependencies": [SKIPPED]}, {"dependencies": [CLEAN]}, 0, "NOT AUDITED: the index serves no advisories"),
-        ("no route to host", {"dependencies": [CLEAN]}, 0, "NOT AUDITED: the vulnerability service can't be reached"),
+        (
+            {"dependencies": [SKIPPED]},
+            {"dependencies": [CLEAN]},
+            0,
+            "NOT AUDITED: the index serves no advisories",
+        ),
+        (
+            "no route to host",
+            {"dependencies": [CLEAN]},
+            0,
+            "NOT AUDITED: the vulnerability service can't be reached",
+        ),
         ({"dependencies": [BAD]}, "it broke off", 0, "NOT AUDITED: it broke off"),
     ],
 )

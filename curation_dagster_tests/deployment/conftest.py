@@ -47,7 +47,7 @@ def _deliver(home: Path) -> None:
     write_samples(settings.landing, archives=["isic_archive"], images=8, overlay_dir=settings.archives[0])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """All processes of the compose file; the data team has launched the run of an archive version, which goes on."""
     with running_server(tmp_path_factory.mktemp("server") / "s", _deliver) as running:
@@ -57,7 +57,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def curated(server: Server) -> Server:
     """The server once the run has gone through."""
 

@@ -23,7 +23,7 @@ from curation_dagster.schemas import TABLES
 from curation_dagster_tests.deployment.postgres import Postgres
 from curation_dagster_tests.deployment.server import ROOT, compose
 
-STAND_IN = '''#!{python}
+STAND_IN = """#!{python}
 import os, subprocess, sys
 words = sys.argv[1:]
 with open(os.environ["ASKED"], "a") as file:
@@ -38,7 +38,7 @@ program, service, *rest = words[6:]
 assert service == "code"
 places = {{"/data": os.environ["DATA"], "/opt/dagster/storage": os.environ["STORAGE"]}}
 sys.exit(subprocess.run([program, *(places.get(w, w) for w in rest)]).returncode)
-'''
+"""
 
 
 class Machine:
@@ -62,7 +62,11 @@ class Machine:
         declared = compose()["services"]["code"]["environment"]
         values = {n: declared[n] for n in ("DAGSTER_POSTGRES_DB", "DAGSTER_POSTGRES_USER")}
         values |= {"DAGSTER_POSTGRES_HOST": "127.0.0.1", "DAGSTER_POSTGRES_PORT": str(self.postgres.port)}
-        values |= {"PGPASSFILE": str(self.own / "pgpass"), "CURATION_HOME": str(self.data), "CURATION_OFFLINE": "1"}
+        values |= {
+            "PGPASSFILE": str(self.own / "pgpass"),
+            "CURATION_HOME": str(self.data),
+            "CURATION_OFFLINE": "1",
+        }
         values |= {"DAGSTER_HOME": str(self.dagster)}
         with pytest.MonkeyPatch.context() as patch:
             for name, value in values.items():
@@ -76,8 +80,16 @@ class Machine:
 
     def run(self, script: str, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a script of deploy/ as on this machine."""
-        environment = {**os.environ, **self.postgres.environment, "ASKED": str(self.own / "asked"), "DATA": str(self.data)}
-        environment |= {"STORAGE": str(self.dagster / "storage"), "PATH": f"{self.own / 'bin'}:{environment['PATH']}"}
+        environment = {
+            **os.environ,
+            **self.postgres.environment,
+            "ASKED": str(self.own / "asked"),
+            "DATA": str(self.data),
+        }
+        environment |= {
+            "STORAGE": str(self.dagster / "storage"),
+            "PATH": f"{self.own / 'bin'}:{environment['PATH']}",
+        }
         script = str(ROOT / "deploy" / script)
         return subprocess.run([script, *words], env=environment, capture_output=True, text=True, check=False)
 
@@ -100,4 +112,11 @@ class Machine:
             for p in sorted(self.data.rglob("*"))
             if p.is_file() and self.data / "work" not in p.parents
         }
-        return {"runs": runs, "events": events, "made": made, "partitions": partitions, "tables": tables, "files": files}
+        return {
+            "runs": runs,
+            "events": events,
+            "made": made,
+            "partitions": partitions,
+            "tables": tables,
+            "files": files,
+        }

@@ -91,6 +91,10 @@ class Server:
         """What ``/opt/dagster`` is."""
         return self.folder / "dagster"
 
+    def origin(self, host: str) -> str:
+        """Return what a browser calls a page's site."""
+        return f"https://{host}:{self.ports['proxy']}"
+
     def log(self, service: str) -> Path:
         """Return the file of everything that a service printed."""
         return self.folder / "logs" / f"{service}.log"
@@ -149,8 +153,11 @@ class Server:
     def query(self, host: str, account: tuple[str, str], query: str, **variables: Any) -> Any:
         """Ask a Dagster server by GraphQL, as its page does; return the answer with its errors."""
         said = json.dumps({"query": query, "variables": variables}).encode()
-        origin = f"https://{host}:{self.ports['proxy']}"
-        headers = {"Content-Type": "application/json", "Origin": origin, "Sec-Fetch-Site": "same-origin"}
+        headers = {
+            "Content-Type": "application/json",
+            "Origin": self.origin(host),
+            "Sec-Fetch-Site": "same-origin",
+        }
         return self.ask(host, "/graphql", account, "POST", headers, said).json
 
     def look_around(self) -> None:

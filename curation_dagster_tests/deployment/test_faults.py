@@ -30,7 +30,7 @@ def fingerprints(server: Server) -> dict[str, str]:
         .read("stages", columns=["archive", "stage", "fingerprint"])
         .to_pylist()
     )
-    return {r["stage"]: r["fingerprint"] for r in rows if KEY.startswith(r["archive"])}
+    return {r["stage"]: r["fingerprint"] for r in rows if KEY.startswith(r["archive"] or "-")}
 
 
 @pytest.fixture
