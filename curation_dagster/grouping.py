@@ -10,10 +10,8 @@ import pyarrow.compute as pc
 from curation_dagster.core.criteria.evaluate import fold
 from curation_dagster.core.criteria.ledger import settle
 from curation_dagster.core.duplicates.find import GROUPS, find_links, groups_of
-from curation_dagster.core.duplicates.overlap import overlap
 from curation_dagster.core.duplicates.representatives import RepresentativeRule
 from curation_dagster.core.harmonize.icd11 import related
-from curation_dagster.core.imaging.measure import measured_by
 from curation_dagster.core.registry.keys import ArchiveVersionKey
 from curation_dagster.engine import near_search
 from curation_dagster.linking import remembered_links
@@ -82,17 +80,6 @@ def group_images(
         links = remembered_links(workspace, images, read_thumbnails, run_id)
     rule = RepresentativeRule(criteria.representative.order, criteria.confirmation_rank)
     return groups_of(images, _facts(workspace, keys, admitted, images, without), links, rule, related)
-
-
-def archives_overlap(workspace: Workspace, groups: pa.Table) -> pa.Table:
-    """Return how many images each pair of archives shares; see :func:`~.core.duplicates.overlap.overlap`."""
-    with workspace.lake.sql("measurements", groups=groups.filter(pc.field("group_id").is_valid())) as sql:
-        members = sql.sql(
-            "SELECT image_id, archive, g.sha256, pixel_sha256, group_id FROM groups g "
-            "LEFT JOIN measurements m ON m.sha256 = g.sha256 AND m.measured_by = ?",
-            params=[measured_by()],
-        ).to_arrow_table()
-    return overlap(members)
 
 
 def _facts(
