@@ -18,14 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from curation_dagster import cluster, compute
+from curation_dagster import cluster, compute, spread
 from curation_dagster.cluster import ClusterError
 from curation_dagster.core.duplicates.find import find_groups
 from curation_dagster.core.duplicates.slices import Costs, near_pairs, slices
 from curation_dagster.core.duplicates.variants import Hashes
-from curation_dagster.engine import files_mapper, near_search
+from curation_dagster.engine import files_mapper, near_search, pair_look
 from curation_dagster.lake import Lake
 from curation_dagster.passes import CHUNK_ROWS, Pass, run_pass
 from curation_dagster.schemas import MEASUREMENTS
@@ -259,21 +260,48 @@ def test_near_hashes_found_slice_by_slice_on_the_cluster_are_those_of_one_machin
         assert getattr(here, column).dtype == getattr(there, column).dtype
 
 
-def test_groups_of_the_cluster_are_those_of_one_machine(by_ray: LocalCluster) -> None:
+def test_groups_of_the_cluster_are_those_of_one_machine(
+    by_ray: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Candidates are found there, and doubtful pairs looked at there: mirrored ones always are."""
     rows = []
     for seed in range(4):
         picture = lesion(seed)
         rows.append(image_row(f"{seed}/original", jpeg(picture)))
         rows += [
-            image_row(f"{seed}/{n}", change(picture)) for n, change in sorted(TRANSFORMATIONS.items())[:5]
+            image_row(f"{seed}/{n}", TRANSFORMATIONS[n](picture))
+            for n in ("crop 5 %", "mirror upside down", "rotate 90", "half size", "re-encode q35")
         ]
     images = images_table(rows)
     rest = (None, BOUNDS, ORDER, RANK, related)
     here = find_groups(images, *rest)
     over = partial(near_search(Settings.load()), costs=BY_BANDS)
     assert over.func is near_pairs_on_cluster
-    assert find_groups(images, *rest, pairs_within=over).equals(here)
+    monkeypatch.setattr(spread, "PAIRS", 6)
+    parts: list[int] = []
+    look = pair_look(Settings.load())
+    assert look.func is spread.look_on_cluster
+
+    def noted(doubtful: Any, *rest: Any) -> Any:
+        parts.append(len(list(spread.parts_of(doubtful))))
+        return look(doubtful, *rest)
+
+    assert find_groups(images, *rest, pairs_within=over, look=noted).equals(here)
+    assert parts[0] > 1
+    assert {r["relation"] for r in here.to_pylist()} == {"representative", "near"}
     assert len(set(here["group_id"].to_pylist()) - {None}) == 4
+
+
+def test_parts_of_candidates_never_part_a_pair() -> None:
+    pairs = [(f"a{k // 7}", f"b{k // 3}") for k in range(100)]
+    table = pa.table({"a": [a for a, _ in pairs], "b": [b for _, b in pairs], "variant": list(range(100))})
+    for rows in (1, 4, 33, 500):
+        parts = list(spread.parts_of(table, rows))
+        assert pa.concat_tables(parts).equals(table)
+        assert all(part.num_rows >= rows for part in parts[:-1])
+        seen = [set(zip(p["a"].to_pylist(), p["b"].to_pylist(), strict=True)) for p in parts]
+        assert sum(map(len, seen)) == len(set(pairs))
+    assert list(spread.parts_of(table.slice(0, 0))) == []
 
 
 def test_no_pairs_start_no_task(ray_cluster: LocalCluster) -> None:
