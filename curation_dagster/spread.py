@@ -78,7 +78,7 @@ def look_on_cluster(
         ids = set(part["a"].to_pylist()) | set(part["b"].to_pylist())
         return part, read(sorted(ids)), bounds
 
-    tasks = [((), (part,)) for part in parts_of(doubtful)]
+    tasks: list[tuple[tuple[int, ...], tuple[pa.Table, ...]]] = [((), (p,)) for p in parts_of(doubtful)]
     found = cluster.map_tasks(_look_at, [], tasks, address=address, prepare=with_thumbnails)
     return pa.concat_tables([LINKS.empty_table(), *found])
 

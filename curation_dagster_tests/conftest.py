@@ -67,3 +67,29 @@ def curated(curated_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     """A copy of the curated installation, to read and to damage."""
     shutil.copytree(curated_home, tmp_path / "home", symlinks=True)
     return open_installation(tmp_path / "home", monkeypatch)
+
+
+ONE_ARCHIVE = "isic_archive@synthetic"
+
+
+@pytest.fixture(scope="session")
+def one_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An installation in which one archive went all the way to the corpus, on this machine's processes and disk."""
+    home = tmp_path_factory.mktemp("one_archive") / "home"
+    with pytest.MonkeyPatch.context() as patch:
+        made = open_installation(home, patch)
+        settings = made.workspace.settings
+        write_samples(settings.landing, ["isic_archive"], images=24, overlay_dir=settings.archives[0])
+        made.all_the_way(ONE_ARCHIVE)
+    return home
+
+
+@pytest.fixture
+def same_delivery(one_archive: Path, tmp_path: Path) -> Path:
+    """A home with the delivery, the descriptors and the secret of ``one_archive``, in which nothing was done yet."""
+    home = tmp_path / "same_delivery"
+    home.mkdir()
+    shutil.copy(one_archive / "secret", home / "secret")
+    for part in ("archives", "landing"):
+        shutil.copytree(one_archive / part, home / part)
+    return home

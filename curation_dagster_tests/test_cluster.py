@@ -7,7 +7,6 @@ them once.
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -29,11 +28,12 @@ from curation_dagster.core.duplicates.variants import Hashes
 from curation_dagster.engine import files_mapper, near_search, pair_look
 from curation_dagster.lake import Lake
 from curation_dagster.passes import CHUNK_ROWS, Pass, run_pass
-from curation_dagster.schemas import MEASUREMENTS
+from curation_dagster.schemas import TABLES
 from curation_dagster.settings import Settings
 from curation_dagster.spread import near_pairs_on_cluster
 from curation_dagster.workspace import Workspace
 from curation_dagster_tests import poison
+from curation_dagster_tests.conftest import ONE_ARCHIVE
 from curation_dagster_tests.core.duplicates.builders import BOUNDS, ORDER, RANK, clustered_bits, related
 from curation_dagster_tests.core.duplicates.pictures import (
     TRANSFORMATIONS,
@@ -138,42 +138,44 @@ def test_a_killed_pass_on_the_cluster_is_taken_up_by_either_engine(
     assert report.failures == 1
 
 
-def test_the_assets_measure_on_the_cluster_and_find_the_same(
-    curated_home: Path, tmp_path: Path, by_ray: LocalCluster, monkeypatch: pytest.MonkeyPatch
+def test_an_archive_curated_on_the_cluster_has_the_tables_of_one_machine(
+    one_archive: Path, same_delivery: Path, by_ray: LocalCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key = "isic_archive@synthetic"
-    home = tmp_path / "home"
-    home.mkdir()
-    shutil.copy(curated_home / "secret", home / "secret")
-    for part in ("archives", f"landing/{key}"):
-        shutil.copytree(curated_home / part, home / part)
-    mapped: list[tuple[str, int]] = []
-    real = cluster.map_files
+    """From delivery to corpus; measured, published and searched on the nodes, and nothing of it here."""
+    mapped: dict[str, int] = {}
+    files, tasks = cluster.map_files, cluster.map_tasks
 
-    def noted(function: Any, items: Any, **rest: Any) -> Any:
-        mapped.append((function.__name__, len(items)))
-        return real(function, items, **rest)
+    def noted_files(function: Any, items: Any, **rest: Any) -> Any:
+        mapped[function.__name__] = mapped.get(function.__name__, 0) + len(items)
+        return files(function, items, **rest)
 
-    monkeypatch.setattr(cluster, "map_files", noted)
+    def noted_tasks(function: Any, parts: Any, todo: Any, **rest: Any) -> Any:
+        mapped[function.__name__] = mapped.get(function.__name__, 0) + len(todo)
+        return tasks(function, parts, todo, **rest)
+
+    monkeypatch.setattr(cluster, "map_files", noted_files)
+    monkeypatch.setattr(cluster, "map_tasks", noted_tasks)
     monkeypatch.setattr(compute, "map_files", lambda *_, **__: pytest.fail("the process pool was used"))
-    made = open_installation(home, monkeypatch)
-    assert made.curate(key) == {key: True}
-    assert ("measure", 30) in mapped
-    expected = {
-        k: v
-        for k, v in fingerprints(Workspace(Settings.load(curated_home))).items()
-        if k[0] == "isic_archive"
-    }
-    rows = made.workspace.lake.read(
-        "stages", columns=["archive", "version", "stage", "fingerprint"]
-    ).to_pylist()
-    assert {(r["archive"], r["version"], r["stage"]): r["fingerprint"] for r in rows} == expected
-    names = [c for c in MEASUREMENTS.arrow_schema.names if c != "run_id"]
-    there = made.workspace.lake.read("measurements", columns=names).sort_by("sha256")
-    here = Workspace(Settings.load(curated_home)).lake.read(
-        "measurements", columns=names, where={"sha256": there["sha256"].to_pylist()}
-    )
-    assert there.equals(here.sort_by("sha256"))
+    here = Workspace(Settings.load(one_archive))
+    made = open_installation(same_delivery, monkeypatch)
+    made.all_the_way(ONE_ARCHIVE)
+    there = made.workspace
+    assert there.settings.engine == "ray"
+    assert mapped["measure"] == here.lake.read("measurements").num_rows > 20
+    assert mapped["publish"] >= here.lake.read("corpus").num_rows > 5
+    assert mapped["run"] > 0  # slices of the search
+    assert mapped["_look_at"] > 0  # doubtful pairs
+
+    assert fingerprints(there) == fingerprints(here)
+    for name in ("measurements", "quality", "duplicates_within", "duplicates", "decisions", "corpus"):
+        one, other = (TABLES[name].fingerprint(w.lake.read(name)) for w in (here, there))
+        assert one == other, name
+    assert there.lake.read("duplicates", where="group_id IS NOT NULL").num_rows > 2
+    remembered = ["image_a", "image_b", "kind", "variant", "distance", "evidence"]
+    one, other = (w.lake.read("links", columns=remembered) for w in (here, there))
+    order = [(n, "ascending") for n in remembered[:2]]
+    assert one.num_rows > 0
+    assert one.sort_by(order).equals(other.sort_by(order))
 
 
 def test_a_node_with_other_code_does_nothing(
