@@ -68,8 +68,12 @@ def local_cluster() -> Iterator[LocalCluster]:
                 **_NODE,
                 "num_cpus": 0,
                 "include_dashboard": False,
-                # a lost node is noticed after seconds, not after half a minute
-                "_system_config": {"health_check_initial_delay_ms": 0, "health_check_period_ms": 1000},
+                # a lost node is noticed after seconds, not after half a minute; workers are as urgent as the tests that wait
+                "_system_config": {
+                    "health_check_initial_delay_ms": 0,
+                    "health_check_period_ms": 1000,
+                    "worker_niceness": 0,
+                },
             },
         )
         made = LocalCluster(cluster, mark)
