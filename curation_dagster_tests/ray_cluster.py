@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import time
 import uuid
 from collections.abc import Iterable, Iterator
@@ -17,13 +16,6 @@ import pytest
 
 # not 127.0.0.1, which Ray takes for "this machine" and replaces by its address in the network
 _NODE = {"object_store_memory": 80 * 2**20, "node_ip_address": "127.0.0.2"}
-# Named, a node goes on without its agents; found by themselves, it waits for them some seconds and then dies.
-_PORTS = (
-    "dashboard_agent_listen_port",
-    "runtime_env_agent_port",
-    "metrics_agent_port",
-    "metrics_export_port",
-)
 _SYSTEM = {
     # a lost node is noticed after seconds, not after half a minute
     "health_check_initial_delay_ms": 0,
@@ -74,6 +66,10 @@ def local_cluster() -> Iterator[LocalCluster]:
         patch.setenv("PYTHONPATH", os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])]))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv(_MARK, mark)
+        # as where Ray is installed without its dashboard: a node waits 15 seconds for its agents and then dies, and
+        # those with a dashboard need longer to start on a machine with much to do
+        absent = ImportError("the tests need no dashboard")
+        patch.setattr("ray._private.utils.get_dashboard_dependency_error", lambda: absent)
         cluster = Cluster()
         made = LocalCluster(cluster, mark)
         try:
@@ -94,9 +90,8 @@ def _started(made: LocalCluster, **arguments: Any) -> Any:
     """Add a node. Ray gives it half a minute, which a machine with much to do may need more than once."""
     for patience in (2, 1, 0):
         before = set(made.processes())
-        ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
         try:
-            return made.cluster.add_node(**_NODE, **ports, **arguments)
+            return made.cluster.add_node(**_NODE, **arguments)
         except Exception as error:
             _kill(set(made.processes()) - before)
             if not patience or "timed out" not in str(error):
@@ -108,14 +103,6 @@ def _kill(pids: Iterable[int]) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-
-
-def _free_ports(number: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        taken = [stack.enter_context(socket.socket()) for _ in range(number)]
-        for each in taken:
-            each.bind(("127.0.0.2", 0))
-        return [each.getsockname()[1] for each in taken]
 
 
 def descendants(ancestor: int) -> list[int]:
