@@ -69,17 +69,17 @@ def curated(curated_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     return open_installation(tmp_path / "home", monkeypatch)
 
 
-ONE_ARCHIVE = "isic_archive@synthetic"
+ONE_ARCHIVE = "pad_ufes_20@synthetic"
 
 
 @pytest.fixture(scope="session")
 def one_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An installation in which one archive went all the way to the corpus, on this machine's processes and disk."""
+    """One archive that went all the way to the corpus, on this machine's processes and disk; copies are planted in it."""
     home = tmp_path_factory.mktemp("one_archive") / "home"
     with pytest.MonkeyPatch.context() as patch:
         made = open_installation(home, patch)
         settings = made.workspace.settings
-        write_samples(settings.landing, ["isic_archive"], images=24, overlay_dir=settings.archives[0])
+        write_samples(settings.landing, ["pad_ufes_20"], images=30, overlay_dir=settings.archives[0])
         made.all_the_way(ONE_ARCHIVE)
     return home
 

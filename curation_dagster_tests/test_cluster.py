@@ -166,6 +166,7 @@ def test_an_archive_curated_on_the_cluster_has_the_tables_of_one_machine(
     assert mapped["measure"] == here.lake.read("measurements").num_rows > 20
     assert mapped["publish"] >= here.lake.read("corpus").num_rows > 5
     assert mapped["run"] > 0  # slices of the search
+    assert mapped["_look_at"] > 0  # doubtful pairs, such as mirrored copies
 
     assert fingerprints(there) == fingerprints(here)
     for name in ("measurements", "quality", "duplicates_within", "duplicates", "decisions", "corpus"):
