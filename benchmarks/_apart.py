@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 
@@ -16,3 +18,10 @@ def apart(measure: Callable[..., None], *arguments: int) -> Any:
     found = here.recv()
     process.join()
     return found
+
+
+def peak_mib() -> float:
+    """Return the peak of memory of this process, in MiB; what ``getrusage`` says begins with that of its parent."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found
+    return int(found[1]) / 1024

@@ -7,13 +7,12 @@ for every image. Random hashes with planted copies; verification is left out, wh
 from __future__ import annotations
 
 import os
-import resource
 import time
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from _apart import apart
+from _apart import apart, peak_mib
 from _results import record
 from near_duplicates import BOUNDS, WORKERS, warm
 
@@ -66,7 +65,7 @@ def _measure_tables(n: int, new: int, out: object) -> None:
     start, cpu = time.perf_counter(), time.process_time()
     groups = groups_of(images, None, links, RepresentativeRule(("image_id",), ()), lambda a, b: "same")
     grouped, cpu_grouped = time.perf_counter() - start, time.process_time() - cpu
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_mib()
     in_groups = len(groups) - groups["group_id"].null_count
     load = os.getloadavg()[0]
     parts = (

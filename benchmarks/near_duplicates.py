@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from _apart import apart
+from _apart import apart, peak_mib
 from _results import record
 
 from curation_dagster.core.criteria.loading import load_criteria
@@ -125,7 +124,7 @@ def _measure(n: int, new: int, out: object) -> None:
     wall, cpu = time.perf_counter(), time.process_time()
     pairs = near_pairs(left, right, radius, dihedral, WORKERS)
     seconds, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_mib()
     detail = (
         f"radius {radius}, all variants within {dihedral}, {len(pairs):,} pairs, {WORKERS} threads, "
         f"{cpu:.1f} CPU seconds, load {os.getloadavg()[0]:.1f}"
@@ -235,7 +234,7 @@ def _pairs_of_lesions(group: tuple[str, ...]) -> int:
 
 
 _PEER = """
-import importlib.util, json, resource, sys, time, types
+import importlib.util, json, re, sys, time, types
 class Absent(type):
     def __getattr__(cls, name):
         return Absent(name, (), {"__init__": lambda self, *a, **k: None})
@@ -253,7 +252,7 @@ started = time.perf_counter()
 method = PHash(verbose=False)
 found = method.find_duplicates(image_dir=sys.argv[1], max_distance_threshold=10)
 pairs = {tuple(sorted((a, b))) for a, others in found.items() for b in others}
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) / 1024
 print(json.dumps([time.perf_counter() - started, peak, sorted(pairs)]))
 """
 
