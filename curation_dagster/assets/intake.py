@@ -45,7 +45,7 @@ def staged(context: dg.AssetExecutionContext, curation: Curation) -> dg.Material
         files = FILES.conform(inventory)
         expect_same_bytes(workspace, archive, files, is_new)
     except RetrievalError as error:
-        # `from None`: the event log would show the cause with the names of files in it
+        # `from None`: the event log would show the cause, with names of files and of what was answered in it
         raise refused(error, workspace.settings.staging, key) from None
     brought.clear()
     part = {"archive": key.archive, "version": key.version}

@@ -81,7 +81,7 @@ def retrieve(archive_version: ArchiveVersion, folder: Path, session: Session, la
         raise
     except OSError as error:
         if error.errno in FULL:
-            raise no_space(folder, got=str(error)) from error
+            raise no_space(folder, got=error.strerror or "") from error
         raise StagingFailed(
             f"{key} can't be written while it is fetched.",
             where=str(error.filename or folder),
@@ -189,7 +189,7 @@ def _fetch_all(wanted: list[RemoteFile], target: Path, session: Session, fetch: 
     missing = sum(f.bytes or 0 for f in wanted if f.path not in there)
     partly = sum(p.stat().st_size for p in target.rglob("*.part") if p.is_file())
     require_space(target, max(0, missing - partly), session.limits.margin_bytes)
-    session.log(f"{len(wanted)} files listed, {len(there)} are here, {missing:,} bytes and more to fetch")
+    session.say(f"{len(wanted)} files listed, {len(there)} are here, {missing:,} bytes and more to fetch")
     before = 0
     files = []
     with record.open("a", encoding="utf-8") as written:
@@ -198,6 +198,9 @@ def _fetch_all(wanted: list[RemoteFile], target: Path, session: Session, fetch: 
             got = there.get(file.path)
             if got is None:
                 got = fetch(file, before, total)
+                # a server that was sent a token may name it in the address that it leads to
+                said = (got.validator and session.secrets.scrub(got.validator)) or None
+                got = replace(got, url=session.secrets.scrub(got.url), validator=said)
                 row = asdict(got) | {"identity": file.identity, "fetched_at": got.fetched_at.isoformat()}
                 written.write(json.dumps(row) + "\n")
                 written.flush()

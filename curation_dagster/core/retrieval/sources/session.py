@@ -28,7 +28,7 @@ from curation_dagster.core.retrieval.errors import (
 from curation_dagster.core.retrieval.progress import Progress
 from curation_dagster.core.retrieval.sources.guard import Guard, Paces
 from curation_dagster.core.retrieval.sources.policy import Limits, load_hosts, load_limits
-from curation_dagster.core.retrieval.sources.secrets import Secrets, plain_url
+from curation_dagster.core.retrieval.sources.secrets import Secrets, machine_of, plain_url
 
 AGENT = "curation-dagster (research and medical-device data curation; retries politely)"
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -124,6 +124,10 @@ class Session:
         """Close all connections."""
         self._client.close()
 
+    def say(self, text: str) -> None:
+        """Log a sentence, without any credential that was asked for."""
+        self.log(self.secrets.scrub(text))
+
     def __enter__(self) -> Session:
         return self
 
@@ -169,6 +173,10 @@ class Session:
                     return
             except ssl.SSLError as error:
                 raise _untrusted(url, error) from error
+            except httpx.InvalidURL:
+                raise _no_address(url, parts[0]) from None
+            except httpx.DecodingError as error:
+                raise _unexpected(url, "an answer in the encoding that it names", "another one") from error
             except httpx.TransportError as error:
                 if "CERTIFICATE" in str(error).upper():
                     raise _untrusted(url, error) from error
@@ -212,7 +220,7 @@ class Session:
             seconds = (
                 fault.retry_after if fault.retry_after is not None else (0.0 if fault.progress else usual)
             )
-            self.log(f"{what}: {fault.why}; next try in {seconds:.0f} s")
+            self.say(f"{machine_of(what)}: {fault.why}; next try in {seconds:.0f} s")
             return seconds
 
         try:
@@ -226,7 +234,7 @@ class Session:
         except Passing as fault:
             asked = f", and asks to wait for {fault.retry_after:.0f} s" if fault.retry_after else ""
             raise SourceUnreachable(
-                f"{what}: the source does not serve it now.",
+                "The source does not serve what was asked for now.",
                 where=what,
                 expected="an answer",
                 got=fault.why + asked,
@@ -317,14 +325,18 @@ def _expect_address(url: str, plain_http: bool) -> tuple[str, str, int]:
         parts, port = urlsplit(""), None
     allowed = ("https", "http") if plain_http else ("https",)
     if parts.scheme not in allowed or not parts.hostname or parts.username is not None:
-        raise SourceRefused(
-            "The address is not one that is asked.",
-            where=plain_url(url),
-            expected=" or ".join(f"{s}://" for s in allowed) + " with a host and without a user in it",
-            got=f"{parts.scheme or 'no scheme'}, {'a host' if parts.hostname else 'no host'}",
-            next="Nothing was asked. Where a source has no HTTPS, say so by `retrieval.plain_http_reason`.",
-        )
+        raise _no_address(url, parts.scheme, " or ".join(f"{s}://" for s in allowed), bool(parts.hostname))
     return parts.scheme, parts.hostname, port or (443 if parts.scheme == "https" else 80)
+
+
+def _no_address(url: str, scheme: str, allowed: str = "an address", host: bool = True) -> SourceRefused:
+    return SourceRefused(
+        "The address is not one that is asked.",
+        where=plain_url(url),
+        expected=f"{allowed} with a host and without a user in it, in characters that an address may have",
+        got=f"{scheme or 'no scheme'}, {'a host' if host else 'no host'}",
+        next="Nothing was asked. Where a source has no HTTPS, say so by `retrieval.plain_http_reason`.",
+    )
 
 
 def _untrusted(url: str, error: Exception) -> SourceRefused:
