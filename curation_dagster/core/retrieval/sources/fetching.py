@@ -132,7 +132,7 @@ def _planned(
     plain_http = bool(getattr(source, "plain_http_reason", None))
 
     if isinstance(source, Https):
-        login = _https_login(source, session)
+        login = https_login(source, session)
         listed = [
             RemoteFile(p, f.url, f.bytes, {a: d for a, d in (("sha256", f.sha256), ("md5", f.md5)) if d})
             for p, f in version.files.items()
@@ -268,7 +268,8 @@ def _list_content(source: UrlList, session: Session, delivered: Path) -> bytes:
     return session.retried(plain_url(source.list), ask)
 
 
-def _https_login(source: Https, session: Session) -> dict[str, str]:
+def https_login(source: Https, session: Session) -> dict[str, str]:
+    """Return the header that holds the credentials which a source names, if it names any."""
     if source.token_env is not None:
         return {"Authorization": f"Bearer {session.secrets.get(source.token_env)}"}
     if source.user_env is not None and source.password_env is not None:

@@ -11,9 +11,8 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import certifi
 import httpx
@@ -26,6 +25,13 @@ from curation_dagster.core.retrieval.errors import (
     UnexpectedAnswer,
 )
 from curation_dagster.core.retrieval.progress import Progress
+from curation_dagster.core.retrieval.sources.answers import (
+    expect_address,
+    no_address,
+    retry_after,
+    unexpected,
+    untrusted,
+)
 from curation_dagster.core.retrieval.sources.guard import Guard, Paces
 from curation_dagster.core.retrieval.sources.policy import Limits, load_hosts, load_limits
 from curation_dagster.core.retrieval.sources.secrets import Secrets, machine_of, plain_url
@@ -154,9 +160,9 @@ class Session:
         SourceRefused, SourceGone, UnexpectedAnswer
             For those that don't.
         """
-        first, moved = _expect_address(url, plain_http), False
+        first, moved = expect_address(url, plain_http), False
         for _ in range(self.limits.redirects + 1):
-            parts = _expect_address(url, plain_http)
+            parts = expect_address(url, plain_http)
             assert self.paces is not None
             self.paces.take(parts[1])
             sent = dict(headers or {})
@@ -172,14 +178,14 @@ class Session:
                     yield response, url, moved
                     return
             except ssl.SSLError as error:
-                raise _untrusted(url, error) from error
+                raise untrusted(url, error) from error
             except httpx.InvalidURL:
-                raise _no_address(url, parts[0]) from None
+                raise no_address(url, parts[0]) from None
             except httpx.DecodingError as error:
-                raise _unexpected(url, "an answer in the encoding that it names", "another one") from error
+                raise unexpected(url, "an answer in the encoding that it names", "another one") from error
             except httpx.TransportError as error:
                 if "CERTIFICATE" in str(error).upper():
-                    raise _untrusted(url, error) from error
+                    raise untrusted(url, error) from error
                 # the cause is left out: it may quote a header
                 raise Passing(f"{type(error).__name__} ({self.secrets.scrub(str(error))})") from None
         raise UnexpectedAnswer(
@@ -258,16 +264,14 @@ class Session:
                     for chunk in response.iter_bytes():
                         content += chunk
                         if len(content) > self.limits.answer_bytes:
-                            raise _unexpected(at, f"at most {self.limits.answer_bytes:,} bytes", "more")
+                            raise unexpected(at, f"at most {self.limits.answer_bytes:,} bytes", "more")
                 except httpx.TransportError as error:
                     raise Passing(f"{type(error).__name__} in the middle of an answer") from error
                 try:
                     return json.loads(content)
                 except ValueError as error:
                     got = content[:60].decode("utf-8", "replace")
-                    raise _unexpected(
-                        at, "JSON", f"{len(content):,} bytes that begin with {got!r}"
-                    ) from error
+                    raise unexpected(at, "JSON", f"{len(content):,} bytes that begin with {got!r}") from error
 
         if once:
             return ask()
@@ -290,7 +294,7 @@ class Session:
             return
         where, got = plain_url(url), f"status {code}"
         if code in _PASSING:
-            raise Passing(got, _retry_after(response.headers.get("retry-after")))
+            raise Passing(got, retry_after(response.headers.get("retry-after")))
         if code in _GONE:
             raise SourceGone(
                 "What was asked for is not there any more.",
@@ -307,66 +311,4 @@ class Session:
                 got=got,
                 next="Nothing was fetched. Check the credentials that the descriptor names, or the source's terms.",
             )
-        raise _unexpected(url, "status 200 or 206", got)
-
-
-def _expect_address(url: str, plain_http: bool) -> tuple[str, str, int]:
-    """Return scheme, host and port of an address that may be asked.
-
-    Raises
-    ------
-    SourceRefused
-        For other schemes than https, and http without a declared reason.
-    """
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        parts, port = urlsplit(""), None
-    allowed = ("https", "http") if plain_http else ("https",)
-    if parts.scheme not in allowed or not parts.hostname or parts.username is not None:
-        raise _no_address(url, parts.scheme, " or ".join(f"{s}://" for s in allowed), bool(parts.hostname))
-    return parts.scheme, parts.hostname, port or (443 if parts.scheme == "https" else 80)
-
-
-def _no_address(url: str, scheme: str, allowed: str = "an address", host: bool = True) -> SourceRefused:
-    return SourceRefused(
-        "The address is not one that is asked.",
-        where=plain_url(url),
-        expected=f"{allowed} with a host and without a user in it, in characters that an address may have",
-        got=f"{scheme or 'no scheme'}, {'a host' if host else 'no host'}",
-        next="Nothing was asked. Where a source has no HTTPS, say so by `retrieval.plain_http_reason`.",
-    )
-
-
-def _untrusted(url: str, error: Exception) -> SourceRefused:
-    return SourceRefused(
-        "The server can't prove who it is.",
-        where=plain_url(url),
-        expected="a certificate that a known authority has signed for its name",
-        got=str(error),
-        next="Nothing was sent to it. Certificates are always checked; for an authority of your own, name its file in "
-        "SSL_CERT_FILE.",
-    )
-
-
-def _unexpected(url: str, expected: str, got: str) -> UnexpectedAnswer:
-    return UnexpectedAnswer(
-        "The source gave another answer than was asked for.",
-        where=plain_url(url),
-        expected=expected,
-        got=got,
-        next="Nothing was taken of it. The source may have changed its interface, or shows a login page.",
-    )
-
-
-def _retry_after(text: str | None) -> float | None:
-    """Return the seconds of a Retry-After header, which is a number or a date (RFC 9110, 10.2.3)."""
-    if text is None:
-        return None
-    if text.strip().isdigit():
-        return float(text)
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except (TypeError, ValueError):
-        return None
+        raise unexpected(url, "status 200 or 206", got)
