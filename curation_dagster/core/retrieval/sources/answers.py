@@ -30,6 +30,7 @@ def expect_address(url: str, plain_http: bool) -> tuple[str, str, int]:
 
 
 def no_address(url: str, scheme: str, allowed: str = "an address", host: bool = True) -> SourceRefused:
+    """Return the error of an address that is not asked."""
     return SourceRefused(
         "The address is not one that is asked.",
         where=plain_url(url),
@@ -40,6 +41,7 @@ def no_address(url: str, scheme: str, allowed: str = "an address", host: bool = 
 
 
 def untrusted(url: str, error: Exception) -> SourceRefused:
+    """Return the error of a server without a certificate for its name."""
     return SourceRefused(
         "The server can't prove who it is.",
         where=plain_url(url),
@@ -51,6 +53,7 @@ def untrusted(url: str, error: Exception) -> SourceRefused:
 
 
 def unexpected(url: str, expected: str, got: str) -> UnexpectedAnswer:
+    """Return the error of another answer than was asked for."""
     return UnexpectedAnswer(
         "The source gave another answer than was asked for.",
         where=plain_url(url),
