@@ -2,8 +2,9 @@
 
 A refusal of a delivery has to name the files that it is about, and a file's name may be a patient's. So the whole message
 goes to a file beside the staged archives, for those who may read those; the run, its log and its events say what kind of
-refusal it was and where that file is. A refusal of a fetch speaks of a machine, a credential or a disk, and is told whole:
-whoever runs the pipeline has to act on it. Which kind is which stands at the kinds (``RetrievalError.names_files``).
+refusal it was and where that file is. The same holds for tables that are not what the descriptor describes: the message quotes
+them. A refusal of a fetch speaks of a machine, a credential or a disk, and is told whole:
+whoever runs the pipeline has to act on it. Which kind is which stands at the kinds (``names_files``).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import inspect
 from pathlib import Path
 
+from curation_dagster.core.records.tables import MetadataError
 from curation_dagster.core.registry.keys import ArchiveVersionKey
 from curation_dagster.core.retrieval.errors import RetrievalError
 from curation_dagster.core.retrieval.sources.secrets import machine_of
@@ -25,7 +27,7 @@ def refusal_file(staging: Path, key: ArchiveVersionKey) -> Path:
     return staging / ".refused" / f"{key}.txt"
 
 
-def refused(error: RetrievalError, staging: Path, key: ArchiveVersionKey) -> Exception:
+def refused(error: RetrievalError | MetadataError, staging: Path, key: ArchiveVersionKey) -> Exception:
     """Return the error to raise instead, which names no file of a delivery; the whole message goes to a file.
 
     An error whose kind names no files comes back as it is, with the machine instead of the whole address. Of any other
@@ -33,6 +35,7 @@ def refused(error: RetrievalError, staging: Path, key: ArchiveVersionKey) -> Exc
     replaced by the next refusal of the same archive version.
     """
     path = refusal_file(staging, key)
+    asset = "records" if isinstance(error, MetadataError) else "staged"
     staging.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.parent.mkdir(exist_ok=True, mode=0o700)
     temporary = path.with_name(f".{path.name}.tmp")
@@ -40,7 +43,9 @@ def refused(error: RetrievalError, staging: Path, key: ArchiveVersionKey) -> Exc
     temporary.touch(mode=0o600)
     temporary.write_text(f"{type(error).__name__}\n{error}\n", encoding="utf-8", errors="backslashreplace")
     temporary.replace(path)
-    if not error.names_files:
+    if isinstance(error, MetadataError) and not error.names_files:
+        return error
+    if isinstance(error, RetrievalError) and not error.names_files:
         machine = machine_of(error.where)
         rest = f"\n  address:  in {path}" if machine != error.where else ""
         return type(error)(error.what, machine, error.expected, error.got, error.next + rest)
@@ -49,5 +54,5 @@ def refused(error: RetrievalError, staging: Path, key: ArchiveVersionKey) -> Exc
         f"{type(error).__name__}: {kind}\n"
         f"  where:    the delivery of {key}; which files, what was expected and what came stands in {path}, and not here, "
         "because the name of a file may name a person\n"
-        "  next:     nothing of the delivery was used; read that file, mend the delivery and materialize `staged` again"
+        f"  next:     nothing of the delivery was used; read that file, mend the delivery and materialize `{asset}` again"
     )

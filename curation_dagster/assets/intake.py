@@ -12,6 +12,7 @@ import dagster as dg
 
 from curation_dagster.assets.common import archive_asset, key_of, markdown_table, shown
 from curation_dagster.core.records.joining import build_records
+from curation_dagster.core.records.tables import MetadataError
 from curation_dagster.core.report.assessment import assessment_markdown
 from curation_dagster.core.retrieval.containers import load_limits, open_bytes
 from curation_dagster.core.retrieval.errors import RetrievalError
@@ -84,7 +85,10 @@ def records(context: dg.AssetExecutionContext, curation: Curation) -> dg.Materia
     workspace, key = curation.open(), key_of(context)
     archive = workspace.resolve(str(key))
     files = workspace.part("files", key)
-    built = build_records(archive, files, lambda row: open_bytes(row, workspace.settings.staging))
+    try:
+        built = build_records(archive, files, lambda row: open_bytes(row, workspace.settings.staging))
+    except (MetadataError, RetrievalError) as error:
+        raise refused(error, workspace.settings.staging, key) from None
     report = finish_with_criteria(
         workspace,
         key,
