@@ -27,6 +27,7 @@ from curation_dagster.gate import archive_versions
 from curation_dagster.runs import approve_archive_version, approve_criteria
 from curation_dagster.schemas import TABLES
 from curation_dagster.stage import StageReport, decided_otherwise
+from curation_dagster.watching import declare
 from curation_dagster.workspace import Workspace
 from curation_dagster_tests.installation import Installation
 
@@ -93,7 +94,8 @@ def test_a_new_version_against_the_one_in_the_corpus(curated: Installation) -> N
     text = version_report(changes)
     assert "| removed" in text
     assert "curation-dagster approve" in text
-    approve_archive_version(workspace, str(NEW), "author", "approver", None)
+    declare(workspace, NEW.archive, NEW.version, None)
+    approve_archive_version(curated.workspace, str(NEW), "author", "approver", None)
     assert TABLES["version_changes"].problems(workspace.lake.read("version_changes")) == []
 
 
