@@ -324,7 +324,9 @@ def test_a_scale_of_skin_tone_is_no_phototype(overlap: Overlap) -> None:
     for id in overlap.of("milk10k"):
         record = overlap.records["milk10k", id]
         assert record["fitzpatrick"] is None
-        assert json.loads(record["source_values"])["skin_tone_class"] in set("012345")
+        stated = json.loads(record["source_values"])["skin_tone_class"]
+        assert stated in set("012345")
+        assert (record["skin_tone_scale"], record["skin_tone_value"]) == ("isic_skin_tone_class", stated)
 
 
 def test_days_of_barcelona_are_found_and_only_their_year_goes_on(made: Installation) -> None:
