@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from curation_dagster.cli_release import Problem, audit, diff, release, withdraw
+from curation_dagster.cli_release import Problem, audit, diff, explain, release, withdraw
 from curation_dagster.settings import Settings
 
 # variables that would lead a command from one installation into another
@@ -416,19 +416,7 @@ def compare_two_criteria(old: str | None, new: str | None) -> None:
     click.echo(criteria_report(changes))
 
 
-@main.command()
-@click.argument("image")
-def explain(image: str) -> None:
-    """Print every decision about IMAGE: an image_id, or a source id or source path."""
-    from curation_dagster.core.report.explain import explain_image
-
-    text = explain_image(open_workspace().lake, image)
-    if text is None:
-        raise Problem(f"no image has the id, source id or path {image!r}")
-    click.echo(text)
-
-
-for _command in (release, diff, audit, withdraw):
+for _command in (release, diff, explain, audit, withdraw):
     main.add_command(_command)
 
 

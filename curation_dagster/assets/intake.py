@@ -11,6 +11,7 @@ A delivery in the landing folder goes before the method of retrieval that the de
 import dagster as dg
 
 from curation_dagster.assets.common import archive_asset, key_of, markdown_table, shown
+from curation_dagster.core.records.assessment import assessment_rows
 from curation_dagster.core.records.joining import build_records
 from curation_dagster.core.records.tables import MetadataError
 from curation_dagster.core.report.assessment import assessment_markdown
@@ -98,6 +99,12 @@ def records(context: dg.AssetExecutionContext, curation: Curation) -> dg.Materia
         rows_in=built.table.num_rows,
         inputs=workspace.inputs(key, "staged", descriptor=archive.digest, criteria=workspace.criteria.digest),
         run_id=context.run.run_id,
+    )
+    workspace.lake.replace(
+        "assessments",
+        assessment_rows(archive, built.assessment),
+        {"archive": key.archive, "version": key.version},
+        {"run_id": context.run.run_id},
     )
     return shown(
         workspace,
