@@ -76,6 +76,11 @@ def shown(
     if report.reasons:
         rows = [(c, f, r) for c, (f, r) in report.reasons.items()]
         metadata["top_reasons"] = markdown_table(rows, ["criterion", "excluded", "for review"])
+    if report.changed is not None:
+        changes = [(c, newly, no_longer) for c, (newly, no_longer) in report.changed.items()]
+        metadata["decided_otherwise_than_before"] = (
+            markdown_table(changes, ["criterion", "newly fail", "no longer fail"]) if changes else "no image"
+        )
     return dg.MaterializeResult(
         metadata=metadata | dict(extra or {}), data_version=dg.DataVersion(report.fingerprint)
     )
