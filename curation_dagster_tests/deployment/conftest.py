@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,11 +29,17 @@ def launch(server: Server) -> str:
         "mode": "default",
         "executionMetadata": {"tags": [{"key": "dagster/partition", "value": KEY}]},
     }
-    for _ in range(5):
+    until = time.monotonic() + 60
+    while True:
         launched = server.query(SITE, TEAM, _LAUNCH, params=params)
-        # a connection that a stopped database left behind fails once and is replaced
-        if "OperationalError" not in str(launched["data"]["launchRun"].get("message")):
+        found = launched["data"]["launchRun"]
+        # a connection that a stopped database left behind fails once; a code location that was away is loaded again
+        passing = found["__typename"] == "PipelineNotFoundError" or "OperationalError" in found.get(
+            "message", ""
+        )
+        if not passing or time.monotonic() > until:
             break
+        time.sleep(1)
     assert launched["data"]["launchRun"]["__typename"] == "LaunchRunSuccess", launched
     return str(launched["data"]["launchRun"]["run"]["runId"])
 
