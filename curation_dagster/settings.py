@@ -10,6 +10,7 @@ CURATION_ARCHIVES       further folders of descriptors, separated by ``:``      
 CURATION_CRITERIA       name or path of the criteria file                                      ``device``
 CURATION_SECRET         secret of the keyed hashes of patients and lesions                     made once: ``$CURATION_HOME/secret``
 CURATION_WORKERS        worker processes of the pixel passes                                   all cores
+CURATION_REPORTS_URL    where the reports folder is shown, for links from the Dagster UI                none: paths
 CURATION_REVIEWERS      accounts of the review page                                            ``$CURATION_HOME/reviewers.yaml``
 CURATION_ENGINE         what maps over files: ``local`` processes, or ``ray``, a cluster              ``local``
 CURATION_RAY_ADDRESS    the cluster: ``host:6379``, ``ray://host:10001``, or ``auto``                 ``$RAY_ADDRESS``, or ``auto``
@@ -51,6 +52,7 @@ class Settings:
     private_sources: bool = False
     engine: EngineName = "local"
     ray_address: str = "auto"
+    reports_url: str = ""
 
     @classmethod
     def load(
@@ -95,6 +97,7 @@ class Settings:
             private_sources=env.get("CURATION_PRIVATE_SOURCES") == "1",
             engine=_engine(env.get("CURATION_ENGINE") or "local"),
             ray_address=env.get("CURATION_RAY_ADDRESS") or env.get("RAY_ADDRESS") or "auto",
+            reports_url=env.get("CURATION_REPORTS_URL") or "",
         )
 
     @property

@@ -51,8 +51,10 @@ def tables_reference() -> str:
 def checks_reference() -> str:
     """Return the reference of the structural checks, by stage."""
     blocking_checks(STAGES)  # enters all checks into the catalogue
-    parts = ["| asset | check | what must hold |", "|---|---|---|"]
-    parts += [f"| `{s}` | `{c.name}` | {c.description} |" for s in STAGES for c in CATALOGUE.get(s, [])]
+    parts = ["| asset | check | what must hold | what to do where it does not |", "|---|---|---|---|"]
+    parts += [
+        f"| `{s}` | `{c.name}` | {c.description} | {c.remedy} |" for s in STAGES for c in CATALOGUE.get(s, [])
+    ]
     return "\n".join(parts) + "\n"
 
 
