@@ -10,7 +10,7 @@ import dagster as dg
 from curation_dagster.alerting import alert_of_run, deliver, post
 from curation_dagster.core.alerts import AlertSettingsError, Channels
 from curation_dagster.resources import Curation
-from curation_dagster.settings import autostart
+from curation_dagster.settings import autostart, sensor_seconds
 
 STATUS = dg.DefaultSensorStatus.RUNNING if autostart() else dg.DefaultSensorStatus.STOPPED
 _NOWHERE = "nobody is told: set CURATION_ALERT_WEBHOOK or CURATION_ALERT_MAIL (docs/deployment.md)"
@@ -18,7 +18,7 @@ _NOWHERE = "nobody is told: set CURATION_ALERT_WEBHOOK or CURATION_ALERT_MAIL (d
 
 @dg.run_failure_sensor(
     default_status=STATUS,
-    minimum_interval_seconds=30,
+    minimum_interval_seconds=sensor_seconds(),
     description="Tells people of a failed run and of failed blocking checks, through a webhook (CURATION_ALERT_WEBHOOK) or by "
     "mail (CURATION_ALERT_MAIL). An alert names job, archive version, step and check, never a file. Without a channel it does "
     "nothing.",

@@ -16,7 +16,7 @@ from curation_dagster.core.registry.keys import ArchiveVersionKey
 from curation_dagster.settings import Settings
 from curation_dagster.workspace import Workspace
 
-_MOST_INLINE = 3
+_SHOWN_IN_PLACE = 1000  # characters up to which the UI shows Markdown in place
 
 
 def address_of(settings: Settings, path: Path) -> str | None:
@@ -40,7 +40,7 @@ def technical_file(
 
 
 def contact_sheets(settings: Settings, drawn: Drawn) -> dg.MarkdownMetadataValue:
-    """Return the sheets with the most images, and links to all others.
+    """Return the sheets with the most images, as far as the UI shows them in place, and a link to all.
 
     The pictures themselves stay in the reports folder: what goes into the event log is their address, and a sheet that was
     removed since is gone from the UI as well.
@@ -48,16 +48,16 @@ def contact_sheets(settings: Settings, drawn: Drawn) -> dg.MarkdownMetadataValue
     sheets = [(p, s) for parts in drawn.parts.values() for p in parts for s in p.sheets]
     first = [(p, s) for p, s in sheets if s.file.endswith("-beyond.jpg")]
     first.sort(key=lambda found: -len(found[1].tiles))
-    lines = []
-    for part, sheet in first[:_MOST_INLINE]:
-        address = address_of(settings, drawn.folder / sheet.file)
-        lines.append(f"**{part.heading}**: {part.tally}")
-        lines.append(f"![{part.heading}]({address})" if address else f"`{drawn.folder / sheet.file}`")
     home = address_of(settings, drawn.page)
-    names = [p.heading for parts in drawn.parts.values() for p in parts]
-    linked = [f"[{n}]({home}#{n})" for n in names] if home else [f"`{n}`" for n in names]
-    lines.append(
-        "All sheets, with those just inside the bounds: "
-        + (", ".join(linked) or "nothing is excluded or waits")
-    )
+    lines = [
+        f"[All {len(sheets)} contact sheets]({home})"
+        if home
+        else f"{len(sheets)} contact sheets: `{drawn.page}`"
+    ]
+    for part, sheet in first:
+        address = address_of(settings, drawn.folder / sheet.file)
+        fate = part.tally.split(",")[0]
+        line = f"[{part.heading}]({home}#{part.heading}): {fate}\n\n![{part.heading}]({address})"
+        if address and sum(len(text) + 2 for text in (*lines, line)) < _SHOWN_IN_PLACE:
+            lines.append(line)
     return dg.MetadataValue.md("\n\n".join(lines))

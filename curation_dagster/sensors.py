@@ -21,7 +21,7 @@ from curation_dagster.jobs import curate_archive_version, rebuild_corpus
 from curation_dagster.partitions import ARCHIVE_VERSIONS
 from curation_dagster.resources import Curation
 from curation_dagster.schemas import OVER_ALL, PER_ARCHIVE
-from curation_dagster.settings import autostart
+from curation_dagster.settings import autostart, sensor_seconds
 from curation_dagster.workspace import EVERYTHING, Workspace
 
 _MOST_AT_ONCE = 20
@@ -48,7 +48,7 @@ def curated_since(workspace: Workspace, folder: Path) -> bool:
 
 @dg.sensor(
     job=curate_archive_version,
-    minimum_interval_seconds=30,
+    minimum_interval_seconds=sensor_seconds(),
     default_status=STATUS,
     description="Curates a delivery once it lies still: a folder `<archive>@<version>` in the landing folder whose files are the "
     "same at two looks in a row. Adds its partition and starts one run for each state of its files. A folder whose name no "
@@ -104,7 +104,7 @@ def new_deliveries(
 
 @dg.sensor(
     job=rebuild_corpus,
-    minimum_interval_seconds=30,
+    minimum_interval_seconds=sensor_seconds(),
     default_status=STATUS,
     description="Rebuilds groups, ledger and corpus when reviewers' verdicts, approvals or withdrawals were added since the last "
     "rebuild. While people are at work verdicts arrive every few seconds: it waits until two looks in a row see the same.",
@@ -196,6 +196,7 @@ archives_changed = dg.AutomationConditionSensorDefinition(
     "archives_changed",
     target=dg.AssetSelection.assets(*OVER_ALL),
     default_status=STATUS,
+    minimum_interval_seconds=sensor_seconds(),
     run_tags={"curation/scope": "everything"},
     description="Rebuilds groups, ledger and corpus after archive versions were curated, once for all that landed together.",
 )

@@ -15,6 +15,7 @@ CURATION_REVIEWERS      accounts of the review page                             
 CURATION_ENGINE         what maps over files: ``local`` processes, or ``ray``, a cluster              ``local``
 CURATION_RAY_ADDRESS    the cluster: ``host:6379``, ``ray://host:10001``, or ``auto``                 ``$RAY_ADDRESS``, or ``auto``
 CURATION_AUTOSTART      ``1``: sensors run without being switched on                           off
+CURATION_SENSOR_SECONDS  seconds between two looks of a sensor, from 5                               30
 CURATION_OFFLINE        ``1``: nothing is fetched; deliveries come by the landing folder only   off
 CURATION_PRIVATE_SOURCES  ``1``: sources may be on loopback or private addresses               off
 ======================  =====================================================================  ==============================
@@ -173,6 +174,20 @@ def _engine(name: str) -> EngineName:
 def autostart() -> bool:
     """Return whether sensors run without being switched on."""
     return os.environ.get("CURATION_AUTOSTART") == "1"
+
+
+def sensor_seconds() -> int:
+    """Return the seconds between two looks of the sensors that watch this installation.
+
+    Raises
+    ------
+    ValueError
+        If ``CURATION_SENSOR_SECONDS`` is not a whole number from 5; the daemon itself looks every 5 seconds.
+    """
+    said = os.environ.get("CURATION_SENSOR_SECONDS", "30")
+    if not said.isdigit() or int(said) < 5:
+        raise ValueError(f"CURATION_SENSOR_SECONDS is {said!r}; expected a whole number from 5")
+    return int(said)
 
 
 def _write_once(path: Path, text: str) -> None:

@@ -135,7 +135,8 @@ def shown(
         "excluded": report.excluded,
         "quarantined": report.quarantined,
         "for_review": sum(r for _, _, r in rows),
-        "flow": drawn(drawing.flow(report.counts, rows, unit), "flow"),
+        "flow": flow_table(report.counts, unit),
+        "flow_picture": drawn(drawing.flow(report.counts, rows, unit), "flow"),
         "fingerprint": report.fingerprint,
         "table": dg.MetadataValue.path(workspace.lake.path(table)),
         "table_version": report.table_version,
@@ -157,6 +158,20 @@ def shown(
     return dg.MaterializeResult(
         metadata=metadata | dict(extra or {}), data_version=dg.DataVersion(report.fingerprint)
     )
+
+
+def flow_table(counts: Mapping[str, int], unit: str) -> dg.MarkdownMetadataValue:
+    """Return the flow as a table with bars, short enough that the UI shows it in place (below 1,000 characters)."""
+    entered = counts["rows_in"]
+    rows = [(f"{unit} in", f"{entered:,}", "", _bar(entered, entered))]
+    for name, of in (("kept", "kept"), ("excluded", "excluded"), ("waiting", "quarantined")):
+        n = counts[of]
+        rows.append((name, f"{n:,}", f"{n / entered:.1%}" if entered else "", _bar(n, entered)))
+    return markdown_table(rows, ["", "number", "share", ""])
+
+
+def _bar(n: int, of: int) -> str:
+    return "█" * max(1, round(24 * n / of)) if n else ""
 
 
 def drawn(svg: str, title: str) -> dg.MarkdownMetadataValue:
