@@ -7,7 +7,7 @@ secret. Errors of delivery don't quote addresses either: the address of a webhoo
 
 from __future__ import annotations
 
-import json
+import logging
 import smtplib
 import ssl
 from collections.abc import Mapping
@@ -71,10 +71,14 @@ class Webhook:
             If the server can't be reached, or answers anything but success. Redirects are not followed.
         """
         said = {"text": alert.text, "subject": alert.subject, **alert.facts}
+        requests = logging.getLogger("httpx")
+        requests.addFilter(_nothing)  # it logs addresses
         try:
             answer = httpx.post(self.address, json=said, timeout=_SECONDS)
         except httpx.HTTPError as error:
             raise NotDelivered(f"the webhook could not be reached ({type(error).__name__})") from None
+        finally:
+            requests.removeFilter(_nothing)
         if not answer.is_success:
             raise NotDelivered(f"the webhook answered {answer.status_code}")
 
@@ -165,6 +169,10 @@ def from_json(said: Mapping[str, Any]) -> Alert:
     return Alert(said["subject"], tuple(said["lines"]), dict(said["facts"]))
 
 
+def _nothing(_: logging.LogRecord) -> bool:
+    return False
+
+
 def _value(environment: Mapping[str, str], name: str) -> str | None:
     path = environment.get(f"{name}_FILE")
     if path and environment.get(name):
@@ -231,8 +239,3 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def dumps(alert: Alert) -> str:
-    """Return an alert as JSON text."""
-    return json.dumps(to_json(alert))
