@@ -104,7 +104,9 @@ def test_a_failed_blocking_check_is_named_with_what_to_do(workspace: Workspace) 
     rows = [check_row("r1"), check_row("r1", blocking=False, check_name="no_image_is_too_dark")]
     workspace.lake.replace("check_results", TABLES["check_results"].conform(rows))
     steps = {"records_checks": "DagsterAssetCheckFailedError"}
-    alert = alert_of_run(workspace, "r1", "curate_archive_version", "pad_ufes_20@1", steps, "https://ui.example")
+    alert = alert_of_run(
+        workspace, "r1", "curate_archive_version", "pad_ufes_20@1", steps, "https://ui.example"
+    )
     assert alert.subject == "[curation] failed: curate_archive_version, pad_ufes_20@1"
     assert "every verdict follows from its criteria” does not hold. The criteria changed" in alert.text
     assert "https://ui.example/runs/r1" in alert.text
@@ -116,7 +118,13 @@ def test_a_failed_blocking_check_is_named_with_what_to_do(workspace: Workspace) 
 
 def test_what_somebody_typed_or_raised_never_leaves(workspace: Workspace) -> None:
     alert = alert_of_run(
-        workspace, "r2", "__ASSET_JOB", "/data/Erika Mustermann.zip", {"staged": "Evil; name"}, None, again=True
+        workspace,
+        "r2",
+        "__ASSET_JOB",
+        "/data/Erika Mustermann.zip",
+        {"staged": "Evil; name"},
+        None,
+        again=True,
     )
     assert "Mustermann" not in alert.text + json.dumps(dict(alert.facts))
     assert "Evil" not in alert.text
@@ -166,6 +174,8 @@ def test_the_sensor_tells_of_a_run_that_really_failed(
 
 
 def test_without_a_channel_nothing_is_kept(installation: Installation) -> None:
-    told = undelivered_alerts(dg.build_sensor_context(instance=installation.instance), curation=Curation(home=None, criteria=None))
+    told = undelivered_alerts(
+        dg.build_sensor_context(instance=installation.instance), curation=Curation(home=None, criteria=None)
+    )
     assert "CURATION_ALERT_WEBHOOK" in str(told.skip_message)
     assert not (installation.home / "alerts").exists()

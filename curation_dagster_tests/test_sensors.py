@@ -69,12 +69,16 @@ def test_a_rebuild_is_asked_for_after_two_equal_looks(judged: Installation) -> N
     assert isinstance(found, str)
     found, cursor = tick(judged, cursor)
     assert isinstance(found, dg.RunRequest)
-    again, cursor = tick(judged, cursor)  # until the rebuild is done the same run is asked for, which Dagster starts once
+    again, cursor = tick(
+        judged, cursor
+    )  # until the rebuild is done the same run is asked for, which Dagster starts once
     assert isinstance(again, dg.RunRequest)
     assert again.run_key == found.run_key
 
 
-def test_a_rebuild_that_took_it_up_ends_the_asking_and_a_new_word_begins_it_anew(judged: Installation) -> None:
+def test_a_rebuild_that_took_it_up_ends_the_asking_and_a_new_word_begins_it_anew(
+    judged: Installation,
+) -> None:
     say(judged, "a")
     _, cursor = tick(judged, None)
     first, cursor = tick(judged, cursor)

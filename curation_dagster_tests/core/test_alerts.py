@@ -175,7 +175,12 @@ def test_tls_and_sign_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         return AuthResult(success=data.password == SECRET.encode())
 
     controller = Controller(
-        inbox, hostname="127.0.0.1", port=free_port(), tls_context=context, authenticator=sign_in, auth_required=True
+        inbox,
+        hostname="127.0.0.1",
+        port=free_port(),
+        tls_context=context,
+        authenticator=sign_in,
+        auth_required=True,
     )
     controller.start()
     try:
@@ -228,7 +233,8 @@ MAIL = {"CURATION_ALERT_MAIL": "a@x.example"}
         (MAIL | {"CURATION_ALERT_SMTP": f"smtps://me:{SECRET}@mail.example.org"}, "password belongs in"),
         (MAIL | {"CURATION_ALERT_SMTP": "smtps://me@mail.example.org"}, "PASSWORD is not set"),
         (
-            MAIL | {"CURATION_ALERT_SMTP": "smtp://me@mail.example.org", "CURATION_ALERT_SMTP_PASSWORD": SECRET},
+            MAIL
+            | {"CURATION_ALERT_SMTP": "smtp://me@mail.example.org", "CURATION_ALERT_SMTP_PASSWORD": SECRET},
             "in the clear",
         ),
     ],

@@ -79,6 +79,33 @@ def admissible_reference() -> str:
     return as_markdown(admissible(load_registry().descriptors.values()))
 
 
+def config_reference() -> str:
+    """Return the table of what can be set in the launchpad, asset by asset."""
+    from curation_dagster.definitions import defs
+
+    rows = ["| asset | field | default | what it does |", "|---|---|---|---|"]
+    for asset in sorted(defs.assets or (), key=lambda a: a.node_def.name):
+        fields = getattr(getattr(asset.node_def.config_field, "config_type", None), "fields", {})
+        for name, said in sorted(fields.items()):
+            default = said.default_value if said.default_provided else None
+            text = " ".join((said.description or "").split())
+            rows.append(f"| `{asset.node_def.name}` | `{name}` | {'' if default is None else default} | {text} |")
+    return "\n".join(rows)
+
+
+def automation_reference() -> str:
+    """Return the table of all sensors and schedules."""
+    from curation_dagster.definitions import defs
+
+    rows = ["| name | kind | looks | what it does |", "|---|---|---|---|"]
+    for sensor in sorted(defs.sensors or (), key=lambda s: s.name):
+        every = sensor.minimum_interval_seconds
+        rows.append(f"| `{sensor.name}` | sensor | every {every} s | {sensor.description} |")
+    for schedule in sorted(defs.schedules or (), key=lambda s: s.name):
+        rows.append(f"| `{schedule.name}` | schedule | `{schedule.cron_schedule}` | {schedule.description} |")
+    return "\n".join(rows)
+
+
 GENERATED: dict[str, Callable[[], str]] = {
     "archives": archives_reference,
     "admissible": admissible_reference,
@@ -88,6 +115,8 @@ GENERATED: dict[str, Callable[[], str]] = {
     "labels": harmonize_reference.labels_reference,
     "sites": harmonize_reference.sites_reference,
     "scales": harmonize_reference.scales_reference,
+    "config": config_reference,
+    "automation": automation_reference,
     "reasons": harmonize_reference.reasons_reference,
 }
 

@@ -39,7 +39,9 @@ def test_a_criterion_without_a_number_has_nothing_just_inside() -> None:
 def test_a_sheet_holds_its_tiles_whole_and_grey() -> None:
     wide = np.full((40, 200), 90, np.uint8)
     thumbnail = cv2.imencode(".jpg", wide)[1].tobytes()
-    sheet = cv2.imdecode(np.frombuffer(mosaic([Shown("a", "", thumbnail)] * 8), np.uint8), cv2.IMREAD_UNCHANGED)
+    sheet = cv2.imdecode(
+        np.frombuffer(mosaic([Shown("a", "", thumbnail)] * 8), np.uint8), cv2.IMREAD_UNCHANGED
+    )
     assert sheet.ndim == 2
     assert sheet.shape == (2 * (TILE + 6) + 6, 6 * (TILE + 6) + 6)
     assert abs(int(sheet[6 + TILE // 2, 6 + TILE - 2]) - 90) < 12  # scaled to the full width
