@@ -182,7 +182,7 @@ def test_the_readme_of_the_vocabularies_names_every_file_and_its_checksum() -> N
     for name in ("diagnoses.csv", "icd11.csv", "icd10_to_icd11.csv", "icd11_drift.csv"):
         assert hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() in text
     for path in FOLDER.iterdir():
-        assert path.name == "README.md" or f"`{path.name}`" in text
+        assert path.name == "README.md" or f"`{path.name}{'/' if path.is_dir() else ''}`" in text
 
 
 # -- the real metadata of PAD-UFES-20 --------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 import os
@@ -245,8 +246,9 @@ def test_jpegs_are_written_at_95_without_subsampling(tmp_path: Path) -> None:
 def test_files_lie_under_the_first_digits_of_their_id_and_nothing_else_is_left(tmp_path: Path) -> None:
     image_id = "0f" + str(uuid.uuid4())[2:]
     row, root = put(tmp_path, jpeg(PIXELS), image_id)
-    assert row["file"] == f"images/0f/{image_id}.jpg"
-    assert [p.name for p in root.rglob("*") if p.is_file()] == [f"{image_id}.jpg"]
+    (path,) = (p for p in root.rglob("*") if p.is_file())
+    assert path.name == f"{image_id}-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}.jpg"
+    assert row["file"] == f"images/0f/{path.name}"
 
 
 def test_what_is_not_clean_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

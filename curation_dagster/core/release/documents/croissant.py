@@ -169,12 +169,17 @@ def _records() -> dict[str, Any]:
     for c in CORPUS.columns:
         if c.name not in ("file", "split", "run_id"):
             unit = f" Unit: {c.unit}." if c.unit else ""
-            fields.append(_field(c.name, _TYPES[str(c.type)], c.description + unit, _column(c.name)))
+            if pa.types.is_list(c.type) and pa.types.is_struct(c.type.value_type):
+                continue  # Croissant has no lists of structures: the Parquet file alone has them
+            of_many = pa.types.is_list(c.type)
+            kind = _TYPES[str(c.type.value_type if of_many else c.type)]
+            field = _field(c.name, kind, c.description + unit, _column(c.name))
+            fields.append(field | ({"isArray": True, "arrayShape": "-1"} if of_many else {}))
     return {
         "@type": "cr:RecordSet",
         "@id": "images",
         "name": "images",
-        "description": "One record per image.",
+        "description": "One record per image. Columns that are lists of structures are in the Parquet files only.",
         "key": {"@id": "images/image_id"},
         "field": fields,
     }
