@@ -55,7 +55,9 @@ def test_a_page_was_drawn_with_the_queue_and_shows_nobody_it_may_not(curated: In
     assert "curation-report.html" in index
 
 
-def test_a_withdrawal_takes_the_sheets_and_the_next_drawing_leaves_the_image_out(curated: Installation) -> None:
+def test_a_withdrawal_takes_the_sheets_and_the_next_drawing_leaves_the_image_out(
+    curated: Installation,
+) -> None:
     workspace = curated.workspace
     image = next(i for ids in boxes(workspace).values() for i in ids)
     gone = sheets_with(workspace, [image])

@@ -12,7 +12,9 @@ import pytest
 from curation_dagster.reports_server import serving
 
 
-def ask(url: str, path: str, host: str | None = None, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
+def ask(
+    url: str, path: str, host: str | None = None, method: str = "GET"
+) -> tuple[int, dict[str, str], bytes]:
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
     connection.putrequest(method, path, skip_host=True)
@@ -48,7 +50,15 @@ def test_pages_are_shown_and_nothing_is_kept_or_run(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/archives/", "/archives/a@1/.draft", "/../secret", "/%2e%2e/secret", "/archives/%2e%2e/%2e%2e/secret", "//secret", "/none"],
+    [
+        "/archives/",
+        "/archives/a@1/.draft",
+        "/../secret",
+        "/%2e%2e/secret",
+        "/archives/%2e%2e/%2e%2e/secret",
+        "//secret",
+        "/none",
+    ],
 )
 def test_what_is_hidden_outside_or_a_folder_is_not_found(folder: Path, path: str) -> None:
     with serving(folder, 0) as url:

@@ -71,6 +71,7 @@ def blocking_checks(stages: Sequence[str]) -> dict[str, list[str]]:
         facts_of_archives,
         facts_of_corpus,
         facts_of_release,
+        facts_of_review,
     )
 
     return {stage: [c.name for c in CATALOGUE.get(stage, [])] for stage in stages}

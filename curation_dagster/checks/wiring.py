@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from curation_dagster.checks import facts_of_archives, facts_of_corpus, facts_of_release
+from curation_dagster.checks import facts_of_archives, facts_of_corpus, facts_of_release, facts_of_review
 from curation_dagster.checks.catalogue import CATALOGUE, Outcome
 from curation_dagster.core.criteria.loading import CriteriaSet
 from curation_dagster.core.criteria.models import Criterion
@@ -22,7 +22,7 @@ from curation_dagster.schemas import TABLES
 from curation_dagster.worker import told
 from curation_dagster.workspace import EVERYTHING, Workspace
 
-__all__ = ["checks_of", "facts_of_archives", "facts_of_corpus", "facts_of_release"]
+__all__ = ["checks_of", "facts_of_archives", "facts_of_corpus", "facts_of_release", "facts_of_review"]
 _EXAMPLES = 5
 
 

@@ -55,7 +55,7 @@ class Page:
 
 
 @pytest.fixture(scope="session")
-def _hashed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def hashed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("accounts") / "reviewers.yaml"
     for name in REVIEWERS:
         Accounts(path).put(name, PASSWORD)
@@ -82,6 +82,6 @@ def serving(home: Path, accounts: Accounts) -> Iterator[Page]:
 
 
 @pytest.fixture
-def page(waiting: Installation, _hashed: Path) -> Iterator[Page]:
-    with serving(waiting.home, Accounts(_hashed)) as served:
+def page(waiting: Installation, hashed: Path) -> Iterator[Page]:
+    with serving(waiting.home, Accounts(hashed)) as served:
         yield served

@@ -122,7 +122,7 @@ def _histogram(one: Measured) -> str:
     missing = f", {one.missing:,} without" if one.missing else ""
     parts = [
         _text(left, 16, f"{one.column}{unit}", 12, INK, weight=600),
-        _text(right, 16, f"{len(one.values):,} values{missing}", 10.5, SOFT, anchor="end"),
+        _text(right, base + 28, f"{len(one.values):,} values{missing}", 10.5, SOFT, anchor="end"),
     ]
     floor = np.zeros(_BINS)
     for fate, colour in ((of.KEPT, BAR), (of.WAITS, WAITING), (of.EXCLUDED, EXCLUDED)):
@@ -151,7 +151,7 @@ def _histogram(one: Measured) -> str:
     parts.append(_text(left, base + 15, _number(low), 10.5, SOFT))
     parts.append(_text(right, base + 15, _number(high), 10.5, SOFT, anchor="end"))
     names = ", ".join(dict.fromkeys(b.criterion for b in one.bounds))
-    parts.append(_text(width / 2, base + 28, names, 10.5, SOFT, anchor="middle"))
+    parts.append(_text(left, base + 28, names, 10.5, SOFT))
     return "".join(parts)
 
 

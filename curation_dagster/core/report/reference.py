@@ -89,7 +89,9 @@ def config_reference() -> str:
         for name, said in sorted(fields.items()):
             default = said.default_value if said.default_provided else None
             text = " ".join((said.description or "").split())
-            rows.append(f"| `{asset.node_def.name}` | `{name}` | {'' if default is None else default} | {text} |")
+            rows.append(
+                f"| `{asset.node_def.name}` | `{name}` | {'' if default is None else default} | {text} |"
+            )
     return "\n".join(rows)
 
 
