@@ -74,7 +74,7 @@ def timed(body: Callable[..., dg.MaterializeResult[Any]]) -> Callable[..., dg.Ma
     def run(*arguments: Any, **named: Any) -> dg.MaterializeResult[Any]:
         began = time.monotonic()
         result = body(*arguments, **named)
-        metadata = dict(result.metadata or {})
+        metadata: dict[str, Any] = dict(result.metadata or {})
         seconds = time.monotonic() - began
         metadata["duration_seconds"] = round(seconds, 1)
         rows = metadata.get("dagster/row_count")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from curation_dagster.checks.catalogue import CATALOGUE, blocking_checks
 from curation_dagster.core.criteria import reference as criteria_reference
@@ -84,7 +85,8 @@ def config_reference() -> str:
     from curation_dagster.definitions import defs
 
     rows = ["| asset | field | default | what it does |", "|---|---|---|---|"]
-    for asset in sorted(defs.assets or (), key=lambda a: a.node_def.name):
+    assets: list[Any] = sorted(defs.assets or (), key=lambda a: str(a.node_def.name))  # type: ignore[union-attr]
+    for asset in assets:
         fields = getattr(getattr(asset.node_def.config_field, "config_type", None), "fields", {})
         for name, said in sorted(fields.items()):
             default = said.default_value if said.default_provided else None
@@ -103,7 +105,8 @@ def automation_reference() -> str:
     for sensor in sorted(defs.sensors or (), key=lambda s: s.name):
         every = sensor.minimum_interval_seconds
         rows.append(f"| `{sensor.name}` | sensor | every {every} s | {sensor.description} |")
-    for schedule in sorted(defs.schedules or (), key=lambda s: s.name):
+    schedules: list[Any] = sorted(defs.schedules or (), key=lambda s: s.name)
+    for schedule in schedules:
         rows.append(f"| `{schedule.name}` | schedule | `{schedule.cron_schedule}` | {schedule.description} |")
     return "\n".join(rows)
 
