@@ -7,7 +7,7 @@ export CURATION_HOME ?= $(CURDIR)/var
 TEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test dev review lint format bench lock docs clean
+.PHONY: help setup demo test dev review lint format bench lock audit docs clean
 
 help: ## explain the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -26,7 +26,7 @@ demo: setup ## curate four synthetic archives, from delivery to corpus, in an em
 	$(BIN)/curation-dagster demo
 
 test: setup ## run the tests
-	$(BIN)/python -m pytest -n $(TEST_WORKERS)
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup
 
 dev: setup ## start the Dagster UI with sensors on http://127.0.0.1:3000
 	$(BIN)/curation-dagster dev
@@ -52,6 +52,13 @@ docs: setup ## write the generated parts of docs/ anew
 lock: setup ## resolve requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --all-extras --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-emit-package curation-dagster --custom-compile-command "make lock" --upgrade --quiet -o requirements.lock
+
+	$(BIN)/uv pip compile pyproject.toml --extra server --extra cluster --extra kubernetes --constraint requirements.lock \
+	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-package curation-dagster \
+	  --custom-compile-command "make lock" --quiet -o deploy/requirements.lock
+
+audit: setup ## look for known vulnerabilities of the locked dependencies
+	$(BIN)/python deploy/audit.py
 
 clean: ## remove the environment; what runs have written stays
 	rm -rf $(VENV)

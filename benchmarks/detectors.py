@@ -199,7 +199,7 @@ def main() -> None:
         "found, or routed to people by the anatomical site of the record",
     )
 
-    synthetic = [stored(p) for _, _, p in lesions(9000, 3)]
+    synthetic = [stored(p) for _, _, p in lesions(9000, 12)]
     found = alarms(synthetic)
     print(f"false alarms on synthetic lesions: {sum(found)} of {len(found)}")
     root = os.environ.get("CURATION_REAL_DATA")

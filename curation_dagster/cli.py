@@ -176,7 +176,7 @@ def export_queue(key: str, out: Path, reviewer: str | None) -> None:
 def record_verdicts(csv: Path, reviewer: str) -> None:
     """Take up the verdicts of CSV (columns archive, version, image_id, criterion, outcome, comment)."""
     from curation_dagster.core.review.verdicts import VerdictError, by_criteria, read_verdicts
-    from curation_dagster.trail import add_rows
+    from curation_dagster.trail import ClockError, add_rows
 
     workspace = open_workspace()
     try:
@@ -195,7 +195,10 @@ def record_verdicts(csv: Path, reviewer: str) -> None:
             f"{len(unknown)} verdicts are on images that are not there, such as {unknown[0][1]} in {unknown[0][0]}; "
             "none was added"
         )
-    add_rows(workspace, "reviews", by_criteria(rows, workspace.criteria))
+    try:
+        add_rows(workspace, "reviews", by_criteria(rows, workspace.criteria))
+    except ClockError as error:
+        raise Problem(str(error)) from error
     click.echo(f"{rows.num_rows} verdicts of {reviewer} were added; rebuild the corpus to take them up")
 
 
@@ -204,8 +207,13 @@ def record_verdicts(csv: Path, reviewer: str) -> None:
 @click.option("--port", default=3001, show_default=True)
 @click.option("--prefix", default="", help="Path below which a proxy shows the page, such as /review.")
 @click.option("--tls", is_flag=True, help="The page stands behind TLS: the cookie is sent over TLS only.")
+@click.option(
+    "--behind-proxy",
+    is_flag=True,
+    help="Take the address of whoever asks from X-Forwarded-For; only where nothing but a proxy that sets it reaches the page.",
+)
 @click.option("--demo", "on_demo", is_flag=True, help="Show the queues that `make demo` has made.")
-def serve_reviews(host: str, port: int, prefix: str, tls: bool, on_demo: bool) -> None:
+def serve_reviews(host: str, port: int, prefix: str, tls: bool, behind_proxy: bool, on_demo: bool) -> None:
     """Start the reviewers' page."""
     import uvicorn
 
@@ -225,7 +233,9 @@ def serve_reviews(host: str, port: int, prefix: str, tls: bool, on_demo: bool) -
         host=host,
         port=port,
         log_level="warning",
-        proxy_headers=False,
+        # without it, all reviewers behind a proxy share one address, and its brake on wrong passwords
+        proxy_headers=behind_proxy,
+        forwarded_allow_ips="*" if behind_proxy else None,
         server_header=False,
     )
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import dagster as dg
 from pydantic import Field
 
+from curation_dagster.launching import alive
 from curation_dagster.settings import Settings
 from curation_dagster.workspace import Workspace
 
@@ -18,6 +22,13 @@ class Curation(dg.ConfigurableResource):
     criteria: str | None = Field(
         None, description="Name or path of the criteria file; CURATION_CRITERIA without it."
     )
+
+    @contextlib.contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Curation]:
+        """Show, for as long as a run works, that its process lives."""
+        run, instance = context.run, context.instance
+        with alive(instance, run.run_id) if run and instance else contextlib.nullcontext():
+            yield self
 
     def open(self) -> Workspace:
         """Return the installation as it is now: descriptors and criteria are read anew in every run."""

@@ -9,6 +9,7 @@ CURATION_LANDING        where deliveries are dropped                            
 CURATION_ARCHIVES       further folders of descriptors, separated by ``:``                     ``$CURATION_HOME/archives``
 CURATION_CRITERIA       name or path of the criteria file                                      ``device``
 CURATION_SECRET         secret of the keyed hashes of patients and lesions                     made once: ``$CURATION_HOME/secret``
+CURATION_SECRET_FILE    a file that holds the secret, for servers: no process shows it then     none
 CURATION_WORKERS        worker processes of the pixel passes                                   all cores
 CURATION_REPORTS_URL    where the reports folder is shown, for links from the Dagster UI                none: paths
 CURATION_REVIEWERS      accounts of the review page                                            ``$CURATION_HOME/reviewers.yaml``
@@ -139,23 +140,32 @@ class Settings:
     def secret(self) -> bytes:
         """Return the secret of the keyed hashes of patients and lesions.
 
-        Without ``CURATION_SECRET`` one is made once and kept, readable by its owner only: keys must stay the same
-        over all runs, or one patient would fall apart into two.
+        It stands in the file that ``CURATION_SECRET_FILE`` names, or in ``CURATION_SECRET``. Without both, one is made
+        once and kept, readable by its owner only: keys must stay the same over all runs, or one patient would fall
+        apart into two.
 
         Raises
         ------
         ValueError
-            If the secret is shorter than 16 bytes.
+            If the file can't be read, or the secret is shorter than 16 bytes.
         """
         named = os.environ.get("CURATION_SECRET")
-        if named is None:
+        if file := os.environ.get("CURATION_SECRET_FILE"):
+            try:
+                named = Path(file).read_text().strip()
+            except OSError as error:
+                raise ValueError(
+                    f"CURATION_SECRET_FILE names {file}, which can't be read ({error.strerror}); expected a file with the "
+                    "secret of the keyed hashes. None is made anew: keys of patients would change"
+                ) from error
+        elif named is None:
             path = self.home / "secret"
             if not path.exists():
                 _write_once(path, secrets.token_hex(32))
             named = path.read_text().strip()
         if len(named.encode()) < 16:
             raise ValueError(
-                "the secret of the keyed hashes is shorter than 16 bytes; set CURATION_SECRET to 16 or more, "
+                "the secret of the keyed hashes is shorter than 16 bytes; set CURATION_SECRET (or CURATION_SECRET_FILE) to 16 or more, "
                 "such as the output of `openssl rand -hex 32`"
             )
         return named.encode()

@@ -9,10 +9,12 @@ from __future__ import annotations
 import fcntl
 import json
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curation_dagster.core.review.audit import (
     START,
@@ -27,12 +29,19 @@ from curation_dagster.core.review.audit import (
 from curation_dagster.workspace import Workspace
 
 HEAD_FILE = "audit-head.json"
+# how far the clock of this machine may be behind what is recorded already: two machines are never quite equal
+_BEHIND = timedelta(minutes=5)
+_TIMES = {"reviews": "reviewed_at", "approvals": "approved_at", "withdrawals": "withdrawn_at"}
 # tables whose rows each have an entry: the key, and the columns that say who and why
 _RECORDED: dict[str, tuple[Action, str, str, str]] = {
     "reviews": ("verdict", "review_id", "reviewer", "comment"),
     "approvals": ("approval", "approval_id", "approver", "comment"),
     "withdrawals": ("withdrawal", "withdrawal_id", "who", "why"),
 }
+
+
+class ClockError(RuntimeError):
+    """The clock is far behind what was recorded before, so that the newest would not be the last."""
 
 
 def record(workspace: Workspace, entries: Sequence[Entry]) -> Head:
@@ -55,13 +64,40 @@ def add_rows(workspace: Workspace, table: str, rows: pa.Table, old: Sequence[Any
     ----------
     old : sequence, optional
         The value before, for each row; for verdicts it is looked up.
+
+    Raises
+    ------
+    ClockError
+        If the clock was set back, so that what is said now would count as said before. Nothing is added.
     """
+    rows = _in_order(workspace, table, rows)
     said = rows.to_pylist()
     before = list(old) if old is not None else _before(workspace, table, said)
     entries = [_entry(table, row, value) for row, value in zip(said, before, strict=True)]
     # the table first: an entry without its row would claim what did not happen, a row without its entry blocks releases
     workspace.lake.append(table, rows)
     return record(workspace, entries)
+
+
+def _in_order(workspace: Workspace, table: str, rows: pa.Table) -> pa.Table:
+    """Return the rows with times behind all that are recorded: of two decisions the later one holds."""
+    name = _TIMES[table]
+    newest: datetime | None = pc.max(workspace.lake.read(table, columns=[name])[name]).as_py()
+    times: list[datetime] = rows[name].to_pylist()
+    if newest is None or not times or min(times) > newest:
+        return rows
+    if newest - min(times) > _BEHIND:
+        raise ClockError(
+            f"{table}: the newest row is of {newest:%Y-%m-%d %H:%M:%S} UTC, and this machine's clock says "
+            f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC. The later of two decisions holds, so nothing was recorded. Set the "
+            "clock, and say it again."
+        )
+    moved = [newest + timedelta(microseconds=n + 1) for n, _ in enumerate(times)]
+    return rows.set_column(
+        rows.schema.get_field_index(name),
+        rows.schema.field(name),
+        pa.array(moved, rows.schema.field(name).type),
+    )
 
 
 def current_head(workspace: Workspace) -> Head:

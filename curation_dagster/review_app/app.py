@@ -28,6 +28,7 @@ from curation_dagster.review_app.guard import COOKIE, Guard, has_token, int_of
 from curation_dagster.review_app.items import Item, Queue
 from curation_dagster.review_app.pictures import LONG_SIDE, NotShown, Pictures
 from curation_dagster.review_app.sessions import Brake, Session, Sessions
+from curation_dagster.trail import ClockError
 from curation_dagster.workspace import Workspace
 
 _FOLDER = Path(__file__).parent
@@ -219,7 +220,7 @@ class ReviewPage:
             await run_in_threadpool(
                 self.desk.judge, key, name, said["image_id"], session.reviewer, said["outcome"], comment, said["digest"]
             )  # fmt: skip
-        except Refused as error:
+        except (Refused, ClockError) as error:
             raise HTTPException(409, str(error)) from error
         return JSONResponse({"state": "recorded"})
 

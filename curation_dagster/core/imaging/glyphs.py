@@ -19,7 +19,7 @@ from curation_dagster.core.imaging.detecting import Gate, Strokes
 
 FEATURES = (
     "glyphs", "parts", "unlike_heights", "fill", "contrast", "over_texture", "peak", "unlike_peaks", "off_line",
-    "height", "part_fill", "texture", "quiet", "density",
+    "height", "part_fill", "texture", "quiet", "density", "colorless",
 )  # fmt: skip
 _BORDER = 2
 _CELL = 8
@@ -27,11 +27,15 @@ _CELL = 8
 
 @dataclass(frozen=True)
 class Row:
-    """Strokes in a row: where (left, top, right, bottom in px of the picture), how high a stroke is, how sure."""
+    """Strokes in a row: where (left, top, right, bottom in px of the picture), how high a stroke is, how sure.
+
+    ``colorless`` says that the strokes were found by their lack of color.
+    """
 
     box: tuple[int, int, int, int]
     height: float
     score: float
+    colorless: bool = False
 
 
 def rows_of_strokes(raster: np.ndarray, strokes: Strokes, gate: Gate) -> list[Row]:
@@ -43,7 +47,7 @@ def rows_of_strokes(raster: np.ndarray, strokes: Strokes, gate: Gate) -> list[Ro
         uint8, RGB or grey.
     """
     found = [
-        Row(box, height, score)
+        Row(box, height, score, features["colorless"] > 0)
         for box, height, features in candidates(raster, strokes)
         if (score := score_of(features, gate)) > gate.least
     ]
@@ -69,11 +73,12 @@ def candidates(
     for scale, level in ((2, half), (8, _shrunk(half, 4))):
         if min(level.shape[:2]) < 24:
             continue
-        for response, texture, mask in _masks(level, strokes):
+        for response, texture, mask, colorless in _masks(level, strokes):
             for x, y, part in _dense(mask, strokes.dense):
                 window = response[y : y + part.shape[0], x : x + part.shape[1]]
                 for box, height, features in _rows(window, part, texture, strokes):
                     edges = (box[0] + x, box[1] + y, box[2] + x, box[3] + y)
+                    features["colorless"] = float(colorless)
                     yield tuple(scale * v for v in edges), scale * height, features  # type: ignore[misc]
 
 
@@ -82,22 +87,25 @@ def _shrunk(raster: np.ndarray, by: int) -> np.ndarray:
     return cv2.resize(raster[: height * by, : width * by], (width, height), interpolation=cv2.INTER_AREA)
 
 
-def _masks(level: np.ndarray, strokes: Strokes) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
-    """Yield response, level of texture and mask of thin structures.
+def _masks(level: np.ndarray, strokes: Strokes) -> Iterator[tuple[np.ndarray, int, np.ndarray, bool]]:
+    """Yield response, level of texture and mask of thin structures, and whether the response is of lacking color.
 
-    Dark ink differs most from skin in red, light ink in blue; yellow and red ink in blue and green. Each is cut at a
+    Dark ink differs most from skin in red, light ink in blue; yellow and red ink in blue and green. White ink on light,
+    rough skin differs in its lack of color alone: relief changes red and blue alike, ink takes their difference away.
+    Each is cut at a
     level above the picture's own texture, on rough skin at twice that too; and what is black or white as only ink
     is, at a low one.
     """
     window = np.ones((strokes.window, strokes.window), np.uint8)
     red, green, blue = (np.ascontiguousarray(cv2.extractChannel(level, i)) for i in range(3))
     ways = (
-        (red, cv2.MORPH_BLACKHAT, (red, strokes.dark, cv2.THRESH_BINARY_INV)),
-        (blue, cv2.MORPH_BLACKHAT, None),
-        (green, cv2.MORPH_TOPHAT, None),
-        (blue, cv2.MORPH_TOPHAT, (blue, strokes.light, cv2.THRESH_BINARY)),
+        (red, cv2.MORPH_BLACKHAT, False, (red, strokes.dark, cv2.THRESH_BINARY_INV)),
+        (blue, cv2.MORPH_BLACKHAT, False, None),
+        (green, cv2.MORPH_TOPHAT, False, None),
+        (blue, cv2.MORPH_TOPHAT, False, (blue, strokes.light, cv2.THRESH_BINARY)),
+        (cv2.subtract(red, blue), cv2.MORPH_BLACKHAT, True, None),
     )
-    for channel, way, plain in ways:
+    for channel, way, colorless, plain in ways:
         response = cv2.morphologyEx(channel, way, window, borderType=cv2.BORDER_REPLICATE)
         counts = np.cumsum(cv2.calcHist([response[::2, ::2]], [0], None, [256], [0, 256]).ravel())
         common = int(np.searchsorted(counts, 0.9 * counts[-1]))
@@ -106,11 +114,11 @@ def _masks(level: np.ndarray, strokes: Strokes) -> Iterator[tuple[np.ndarray, in
         )
         levels = (texture, 2 * texture) if texture >= strokes.second_level_from else (texture,)
         for threshold in levels:
-            yield response, texture, _cut(response, threshold)
+            yield response, texture, _cut(response, threshold), colorless
         if plain is not None:
             ink = cv2.threshold(plain[0], plain[1], 255, plain[2])[1]
             mask = cv2.bitwise_and(_cut(response, strokes.plain_contrast), ink)
-            yield response, texture, mask
+            yield response, texture, mask, colorless
 
 
 def _dense(mask: np.ndarray, least: float) -> Iterator[tuple[int, int, np.ndarray]]:

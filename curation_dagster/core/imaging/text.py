@@ -73,10 +73,10 @@ def _places(rows: list[Row], most: int) -> list[Row]:
                     min(box[0], other.box[0]), min(box[1], other.box[1]),
                     max(box[2], other.box[2]), max(box[3], other.box[3]),
                 )  # fmt: skip
-                places[number] = Row(both, other.height, other.score)
+                places[number] = Row(both, other.height, other.score, other.colorless or row.colorless)
                 break
         else:
-            places.append(Row(box, row.height, row.score))
+            places.append(Row(box, row.height, row.score, row.colorless))
     return places[:most]
 
 
@@ -91,10 +91,29 @@ def _read(raster: np.ndarray, place: Row, reading: Reading) -> list[tuple[Box, f
     scale = min(3.0, reading.height / place.height, reading.long_side / max(part.shape[:2]))
     size = max(16, round(part.shape[1] * scale)), max(16, round(part.shape[0] * scale))
     part = cv2.resize(part, size, interpolation=cv2.INTER_LINEAR if scale > 1 else cv2.INTER_AREA)
+    back = np.array([(right - left) / size[0], (bottom - top) / size[1]])
+    found = _strings(part, back, (left, top), (width, height), reading)
+    if place.colorless and all(score < reading.score for _, score in found):
+        found += _strings(_without_relief(part), back, (left, top), (width, height), reading)
+    return found
+
+
+def _without_relief(part: np.ndarray) -> np.ndarray:
+    """Return how colorless each pixel is, as dark on light: light and shade of rough skin are gone, ink stays."""
+    color = cv2.subtract(np.ascontiguousarray(part[..., 0]), np.ascontiguousarray(part[..., 2]))
+    blurred = cv2.GaussianBlur(color, (3, 3), 0)
+    flat = cv2.normalize(blurred, np.empty_like(blurred), 0, 255, cv2.NORM_MINMAX)
+    return cv2.cvtColor(flat, cv2.COLOR_GRAY2RGB)
+
+
+def _strings(
+    part: np.ndarray, back: np.ndarray, at: tuple[int, int], picture: tuple[int, int], reading: Reading
+) -> list[tuple[Box, float]]:
+    """Return the boxes, in px of the picture, and scores of the strings that are read in a part of it."""
     read = _reader()(np.ascontiguousarray(part[..., ::-1]))
     if read.txts is None or read.boxes is None:
         return []
-    back = np.array([(right - left) / size[0], (bottom - top) / size[1]])
+    (left, top), (width, height) = at, picture
     found = []
     for corners, text, score in zip(read.boxes, read.txts, read.scores, strict=True):
         if sum(c.isalnum() for c in text) >= reading.characters and score >= reading.doubtful:

@@ -1,11 +1,13 @@
-"""Credentials: read from the environment by their declared names, and kept out of everything that is written."""
+"""Credentials: read from the environment, or from files that it names, by their declared names, and kept out of everything that is written."""
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from curation_dagster.core.retrieval.errors import CredentialMissing
@@ -24,17 +26,20 @@ class Secrets:
         self._values: set[str] = set()
 
     def get(self, name: str) -> str:
-        """Return the credential in a variable of the environment.
+        """Return the credential in a variable of the environment, or in the file that ``<name>_FILE`` names.
 
         Raises
         ------
         CredentialMissing
-            If the variable is not set or blank.
+            If neither is set, or the file is blank or can't be read.
         """
         value = self._environment.get(name, "").strip()
+        if not value and (file := self._environment.get(f"{name}_FILE")):
+            with contextlib.suppress(OSError, UnicodeDecodeError):
+                value = Path(file).read_text(encoding="utf-8").strip()
         if not value:
             raise CredentialMissing(
-                f"The variable {name} is not set.",
+                f"Neither the variable {name} nor a readable file named by {name}_FILE is there.",
                 where=f"environment variable {name}",
                 expected="the credential that the archive's descriptor asks for",
                 got="nothing",

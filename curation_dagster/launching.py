@@ -1,0 +1,65 @@
+"""Runs whose process died are told from those that work on.
+
+Dagster's default launcher can't ask: a run whose process was killed stays "started" for ever, and since one archive version
+has one run at a time, every later run of it waits for that one. So each run holds the lock of a file in the instance's
+storage for as long as its process lives; the kernel gives it back however the process ends. The monitoring daemon looks
+whether the lock is free.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
+
+_FOLDER = "alive"
+
+
+@contextlib.contextmanager
+def alive(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+    """Hold the lock that says that the run's process lives."""
+    path = _lock_file(instance, run_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_SH)  # shared: a run may have a process for each step
+        yield
+    path.unlink(missing_ok=True)
+
+
+def _lock_file(instance: dg.DagsterInstance, run_id: str) -> Path:
+    return Path(instance.storage_directory()) / _FOLDER / run_id
+
+
+class WatchedRunLauncher(dg.DefaultRunLauncher):
+    """Dagster's default launcher, which can also say whether the process of a run is still there."""
+
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        """True: the monitoring daemon asks, and marks runs without a process as failed."""
+        return True
+
+    def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
+        """Return whether the process of a started run lives. What was not seen yet counts as running."""
+        path = _lock_file(self._instance, run.run_id)
+        try:
+            with path.open("r+") as held:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (FileNotFoundError, BlockingIOError):
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        path.unlink(missing_ok=True)
+        return CheckRunHealthResult(
+            WorkerStatus.FAILED,
+            "The process of this run is gone: it was killed, or its machine or container was. Nothing is lost; what was "
+            "done is kept, and a further run goes on from there.",
+        )
+
+    def get_run_worker_debug_info(
+        self, run: dg.DagsterRun, include_container_logs: bool | None = True
+    ) -> Any:
+        """Return nothing: a process that is gone says no more."""
+        return None

@@ -1,0 +1,138 @@
+"""The server form when parts of it fail in the middle of a run: the tables afterwards are those of an undisturbed run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+
+from curation_dagster.lake import Lake
+from curation_dagster_tests.deployment.conftest import KEY, launch, status
+from curation_dagster_tests.deployment.server import Server
+
+pytestmark = pytest.mark.xdist_group("deployment")
+
+ENDED = ("SUCCESS", "FAILURE", "CANCELED")
+RUNS = '{ runsOrError(filter: {pipelineName: "curate_archive_version"}) { ... on Runs { results { runId status startTime endTime } } } }'
+
+
+def fingerprints(server: Server) -> dict[str, str]:
+    """Return what each stage of the archive version left, without times and runs."""
+    if not (server.home / "lake").exists():
+        return {}
+    rows = (
+        Lake.open(str(server.home / "lake"))
+        .read("stages", columns=["archive", "stage", "fingerprint"])
+        .to_pylist()
+    )
+    return {r["stage"]: r["fingerprint"] for r in rows if KEY.startswith(r["archive"] or "-")}
+
+
+@pytest.fixture
+def fresh(curated: Server) -> Server:
+    """The server with empty tables: what the first run made is put aside."""
+    for folder in ("lake", "staging", "work"):
+        shutil.rmtree(curated.home / folder, ignore_errors=True)
+    return curated
+
+
+@pytest.fixture(scope="module")
+def expected(curated: Server) -> dict[str, str]:
+    """What the undisturbed run left."""
+    return fingerprints(curated)
+
+
+def kill(server: Server, service: str) -> None:
+    """End a service with everything that it started, as when its container is killed."""
+    process = server.processes[service]
+    for pid in server._tree():
+        with contextlib.suppress(ProcessLookupError):
+            if os.getsid(pid) == process.pid:
+                os.kill(pid, signal.SIGKILL)
+    process.wait(10)
+
+
+def keep_up(server: Server, condition: Callable[[], object], seconds: float, what: str) -> None:
+    """Wait, and start services that ended, as the compose file's ``restart`` does."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError, KeyError, TypeError, ValueError):  # nobody answers for a while
+            if condition():
+                return
+        for name, process in list(server.processes.items()):
+            if process.poll() is not None:
+                server.start(name)
+        time.sleep(0.5)
+    logs = "\n".join(f"--- {n}\n{server.log(n).read_text()[-1500:]}" for n in ("daemon", "code"))
+    raise AssertionError(f"waited {seconds:g} s for {what}\n{logs}")
+
+
+def runs(server: Server) -> dict[str, str]:
+    """Return the state of every run of the job."""
+    from curation_dagster_tests.deployment.server import SITE, TEAM
+
+    found = server.query(SITE, TEAM, RUNS)["data"]["runsOrError"]["results"]
+    return {r["runId"]: r["status"] for r in found}
+
+
+def all_ended(server: Server, run: str) -> bool:
+    """Return whether the run, and any that Dagster started for it anew, came to an end."""
+    found = runs(server)
+    return run in found and all(s in ENDED for s in found.values())
+
+
+def heal(server: Server, expected: dict[str, str]) -> list[str]:
+    """Launch once more where the run failed; return the ends of all runs in order, the tables being as they should."""
+    if fingerprints(server) != expected:
+        again = launch(server)
+        keep_up(server, lambda: status(server, again) in ENDED, 180, "the end of the run that heals")
+        assert status(server, again) == "SUCCESS"
+    assert fingerprints(server) == expected
+    return sorted(runs(server).values())
+
+
+def test_the_database_stops_and_starts_in_the_middle_of_a_run(
+    fresh: Server, expected: dict[str, str]
+) -> None:
+    run = launch(fresh)
+    keep_up(fresh, lambda: "staged" in fingerprints(fresh), 120, "the first stage")
+    fresh.postgres.stop()
+    time.sleep(3)
+    fresh.postgres.start()
+    keep_up(fresh, lambda: all_ended(fresh, run), 240, "the end of the run")
+    heal(fresh, expected)
+
+
+def test_daemon_and_code_location_are_killed_in_the_middle_of_a_run(
+    fresh: Server, expected: dict[str, str]
+) -> None:
+    run = launch(fresh)
+    keep_up(fresh, lambda: "staged" in fingerprints(fresh), 120, "the first stage")
+    kill(fresh, "daemon")
+    kill(fresh, "code")
+    keep_up(fresh, lambda: fresh.healthy("code"), 60, "the code location")
+    keep_up(fresh, lambda: all_ended(fresh, run), 240, "the end of the run that was lost")
+    heal(fresh, expected)
+
+
+def test_two_runs_of_one_archive_version_go_one_after_the_other(
+    fresh: Server, expected: dict[str, str]
+) -> None:
+    both = (launch(fresh), launch(fresh))
+    most = 0
+
+    def ended() -> bool:
+        nonlocal most
+        states = [status(fresh, r) for r in both]
+        most = max(most, sum(s in ("STARTED", "STARTING") for s in states))
+        return all(s in ENDED for s in states)
+
+    keep_up(fresh, ended, 240, "the end of both runs")
+    assert most == 1
+    assert [status(fresh, r) for r in both] == ["SUCCESS", "SUCCESS"]
+    assert fingerprints(fresh) == expected

@@ -1,0 +1,142 @@
+"""The server form from inside: no secret lies about, the UI works behind the proxy, and a backup comes back."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from urllib.parse import quote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from playwright.sync_api import sync_playwright
+
+from curation_dagster.lake import Lake
+from curation_dagster.schemas import TABLES
+from curation_dagster_tests.deployment.conftest import KEY
+from curation_dagster_tests.deployment.machine import Machine
+from curation_dagster_tests.deployment.postgres import running_postgres
+from curation_dagster_tests.deployment.server import (
+    AUDIT,
+    AUDITOR,
+    DATABASE_PASSWORD,
+    SECRETS,
+    SITE,
+    TEAM,
+    Server,
+)
+from curation_dagster_tests.installation import Installation
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.xdist_group("deployment")
+
+
+def test_no_secret_is_in_logs_events_tables_or_the_process_list(curated: Server) -> None:
+    info = curated.query(AUDIT, AUDITOR, "{ instance { info } version }")
+    texts = {"instance": json.dumps(info), "database": curated.postgres.run("pg_dump", "dagster")}
+    texts |= {f"log of {s}": curated.log(s).read_text(errors="replace") for s in curated.processes}
+    assert KEY in texts["database"]
+    assert "handled request" in texts["log of proxy"]
+    assert TEAM[0] in texts["log of proxy"]  # who asked is in the log
+    curated.look_around()
+    assert any("dagster-webserver" in s for s in curated.seen)
+    assert any("curation_dagster.worker" in s for s in curated.seen), "no worker process of the run was seen"
+    assert any("DATABASE_PASSWORD_FILE" in s for s in curated.seen)
+    texts["process list"] = "\n".join(curated.seen)
+    keep = {curated.home / "reviewers.yaml"}
+    for path in [
+        p for f in (curated.home, curated.instance) for p in f.rglob("*") if p.is_file() and p not in keep
+    ]:
+        texts[str(path)] = path.read_bytes().decode("latin-1")
+    lake = Lake.open(str(curated.home / "lake"))
+    assert lake.read("measurements").num_rows > 0
+    for name in TABLES:
+        table = lake.read(name)
+        for column in table.column_names:
+            if pa.types.is_string(table[column].type):
+                texts[f"{name}.{column}"] = "\n".join(t for t in pc.unique(table[column]).to_pylist() if t)
+    for secret in (*SECRETS, DATABASE_PASSWORD.replace(":", "\\:"), quote(DATABASE_PASSWORD)):
+        found = [where for where, text in texts.items() if secret in text]
+        assert not found, found
+
+
+def test_the_ui_works_behind_the_proxy(curated: Server) -> None:
+    """A browser shows the run, with its events as they come by the socket; nothing is refused or fetched from elsewhere."""
+    if CHROMIUM is None:
+        if os.environ.get("CI"):
+            pytest.fail("no Chromium: .ci/run installs it")
+        pytest.skip("no Chromium on this machine; .ci/run shows how to install it")
+    own = curated.origin(SITE)
+    problems: list[str] = []
+    with sync_playwright() as playwright:
+        flags = [
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+        ]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        account = {"username": TEAM[0], "password": TEAM[1]}
+        page = browser.new_context(ignore_https_errors=True, http_credentials=account).new_page()
+        page.on("console", lambda m: problems.append(m.text) if "Content Security Policy" in m.text else None)
+        page.on(
+            "request",
+            lambda r: problems.append(r.url) if not r.url.startswith((own, "data:", "blob:")) else None,
+        )
+        page.on(
+            "response", lambda r: problems.append(f"{r.status} {r.url}") if r.status in (403, 405) else None
+        )
+        sockets: list[str] = []
+        page.on("websocket", lambda s: sockets.append(s.url))
+        page.goto(f"{own}/runs/{curated.run_id}")
+        page.get_by_text("ASSET_MATERIALIZATION").locator("visible=true").first.wait_for(timeout=60_000)
+        browser.close()
+    assert sockets
+    assert problems == []
+
+
+def test_what_was_backed_up_comes_back(curated: Server, tmp_path: Path) -> None:
+    first = Machine(curated.home, curated.instance, curated.postgres, tmp_path / "first")
+    backup = tmp_path / "backups" / "one"
+    before = first.content()
+    assert first.run("backup", str(backup)).returncode == 0
+    assert first.run("backup", str(backup)).returncode != 0  # never over an earlier one
+    # nothing writes between the dump and the copy of the tables
+    assert [a.split()[1] for a in first.asked()][:5] == ["stop", "exec", "run", "run", "start"]
+    assert first.asked()[0] == "compose stop daemon code review"
+    refused = first.run("restore", str(backup))
+    assert refused.returncode == 1
+    assert "nothing was restored" in refused.stderr
+    assert first.content() == before
+    assert sorted(p.name for p in backup.iterdir()) == [
+        "SHA256SUMS",
+        "data.tar",
+        "database.dump",
+        "storage.tar",
+    ]
+    assert backup.stat().st_mode & 0o077 == 0
+    assert list(before["runs"]) == [curated.run_id]
+    assert len(before["events"][curated.run_id]) > 100
+    assert before["made"]["measurements"] == {KEY}
+    assert sum(len(versions) > 0 for versions in before["tables"].values()) > 10
+
+    with running_postgres("another password") as postgres:
+        second = Machine(tmp_path / "data", tmp_path / "dagster", postgres, tmp_path / "second")
+        damaged = tmp_path / "damaged"
+        shutil.copytree(backup, damaged)
+        with (damaged / "data.tar").open("r+b") as file:
+            file.seek(5000)
+            file.write(b"\0\1\2")
+        assert second.run("restore", str(damaged)).returncode != 0
+        assert not list(second.data.iterdir())
+        done = second.run("restore", str(backup))
+        assert done.returncode == 0, done.stderr
+        after = second.content()
+        for part, value in before.items():
+            assert after[part] == value, part
+        with second.opened() as instance:  # and work goes on
+            assert Installation(second.data, instance).rebuild()
+        assert Lake.open(str(second.data / "lake")).read("stages", where={"stage": "decisions"}).num_rows == 1
