@@ -222,7 +222,7 @@ def launch(page: Page, partition: str | None) -> None:
     if partition is None:
         return
     page.get_by_text("Select a partition or create one").click()
-    page.get_by_text(partition).locator("visible=true").last.click()
+    page.locator("[role=menuitem]", has_text=partition).first.click()
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Launch 1 run").click()
     seen(page, re.compile("Launched run"), exact=False)
