@@ -152,17 +152,18 @@ def test_the_sensor_tells_of_a_run_that_really_failed(
         for e in reversed(instance.all_logs(run.run_id))
         if e.dagster_event and e.dagster_event.is_failure and not e.dagster_event.step_key
     )
-    context = dg.build_run_status_sensor_context(
-        "failures_are_told", failure, instance, run
-    ).for_run_failure()
-    curation = Curation(home=str(installation.home), criteria=None)
+    curation = {"curation": Curation(home=str(installation.home), criteria=None)}
     hook.answers = [503]
     with caplog.at_level(logging.DEBUG):
-        assert "0 alerts delivered, 1 wait" in str(failures_are_told(context, curation=curation).skip_message)
+        with dg.build_run_status_sensor_context(
+            "failures_are_told", failure, instance, run, resources=curation
+        ).for_run_failure() as context:
+            assert "0 alerts delivered, 1 wait" in str(failures_are_told(context).skip_message)
         letter = next((installation.home / "alerts").glob("*.json"))
         held = json.loads(letter.read_text())
         letter.write_text(json.dumps(held | {"next": 0}))
-        told = undelivered_alerts(dg.build_sensor_context(instance=instance), curation=curation)
+        with dg.build_sensor_context(instance=instance, resources=curation) as again:
+            told = undelivered_alerts(again)
     assert "1 alerts delivered, 0 wait" in str(told.skip_message)
     (said,) = hook.said
     assert said["archive_version"] == KEY
@@ -174,8 +175,8 @@ def test_the_sensor_tells_of_a_run_that_really_failed(
 
 
 def test_without_a_channel_nothing_is_kept(installation: Installation) -> None:
-    told = undelivered_alerts(
-        dg.build_sensor_context(instance=installation.instance), curation=Curation(home=None, criteria=None)
-    )
+    curation = {"curation": Curation(home=None, criteria=None)}
+    with dg.build_sensor_context(instance=installation.instance, resources=curation) as context:
+        told = undelivered_alerts(context)
     assert "CURATION_ALERT_WEBHOOK" in str(told.skip_message)
     assert not (installation.home / "alerts").exists()

@@ -46,13 +46,13 @@ def say(installation: Installation, image: str) -> None:
 
 def tick(installation: Installation, cursor: str | None) -> tuple[dg.RunRequest | str | None, str | None]:
     """Let the sensor look once, as the daemon does; return the run that it asks for or why none, and its cursor."""
-    context = dg.build_sensor_context(
+    with dg.build_sensor_context(
         instance=installation.instance,
         cursor=cursor,
         resources={"curation": Curation(home=None, criteria=None)},
         definitions=defs,
-    )
-    found = new_verdicts_of_people.evaluate_tick(context)
+    ) as context:
+        found = new_verdicts_of_people.evaluate_tick(context)
     return (found.run_requests[0] if found.run_requests else found.skip_message), found.cursor
 
 
