@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("one_pass", "detectors", "redecide", "near_duplicates", "review", "release")
+BENCHMARKS = ("one_pass", "detectors", "redecide", "near_duplicates", "duplicate_tables", "review", "release")
 
 
 def main() -> int:

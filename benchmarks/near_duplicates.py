@@ -11,9 +11,7 @@ imagededup is measured on the same files if ``IMAGEDEDUP_PYTHON`` names an inter
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -21,6 +19,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from _apart import apart, peak_mib
 from _results import record
 
 from curation_dagster.core.criteria.loading import load_criteria
@@ -125,7 +124,7 @@ def _measure(n: int, new: int, out: object) -> None:
     wall, cpu = time.perf_counter(), time.process_time()
     pairs = near_pairs(left, right, radius, dihedral, WORKERS)
     seconds, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_mib()
     detail = (
         f"radius {radius}, all variants within {dihedral}, {len(pairs):,} pairs, {WORKERS} threads, "
         f"{cpu:.1f} CPU seconds, load {os.getloadavg()[0]:.1f}"
@@ -134,14 +133,8 @@ def _measure(n: int, new: int, out: object) -> None:
 
 
 def measured(n: int, new: int = 0) -> tuple[float, float, str]:
-    """Return seconds, peak in MiB and what was searched, of one search in a process of its own."""
-    here, there = multiprocessing.get_context("spawn").Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_measure, args=(n, new, there))
-    process.start()
-    there.close()
-    found = here.recv()
-    process.join()
-    return found  # type: ignore[no-any-return]
+    """Return seconds, peak in MiB and what was searched, of one search of hashes."""
+    return apart(_measure, n, new)  # type: ignore[no-any-return]
 
 
 def completeness() -> None:
@@ -241,13 +234,25 @@ def _pairs_of_lesions(group: tuple[str, ...]) -> int:
 
 
 _PEER = """
-import json, resource, sys, time
+import importlib.util, json, re, sys, time, types
+class Absent(type):
+    def __getattr__(cls, name):
+        return Absent(name, (), {"__init__": lambda self, *a, **k: None})
+class Module(types.ModuleType):
+    __path__ = []
+    def __getattr__(self, name):
+        return Absent(name, (), {"__init__": lambda self, *a, **k: None})
+# torch is imported by the package for its neural networks only, which are not measured here
+names = ("torch", "torch.nn", "torch.utils", "torch.utils.data", "torchvision", "torchvision.transforms",
+    "torchvision.models", "torchvision.models.vision_transformer")
+if importlib.util.find_spec("torch") is None:
+    sys.modules.update({name: Module(name) for name in names})
 from imagededup.methods import PHash
 started = time.perf_counter()
 method = PHash(verbose=False)
 found = method.find_duplicates(image_dir=sys.argv[1], max_distance_threshold=10)
 pairs = {tuple(sorted((a, b))) for a, others in found.items() for b in others}
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) / 1024
 print(json.dumps([time.perf_counter() - started, peak, sorted(pairs)]))
 """
 

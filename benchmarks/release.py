@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,11 +27,12 @@ from curation_dagster.core.release.groups import tied
 from curation_dagster.core.release.splits import draw
 from curation_dagster.core.release.view import ReleaseView
 from curation_dagster.dividing import split_settings
-from curation_dagster.release_inputs import descriptors_of
+from curation_dagster.release_inputs import descriptors_of, inputs_of
 from curation_dagster.schemas import (
     ADMISSIONS,
     CORPUS,
     DECISIONS,
+    FILES,
     HARMONIZED,
     RECORDS,
     SPLITS,
@@ -40,6 +42,7 @@ from curation_dagster.schemas import (
 from curation_dagster.settings import Settings
 from curation_dagster.workspace import Workspace
 
+STAMP = pa.timestamp("us", tz="UTC")
 WHEN = datetime(2025, 1, 1, tzinfo=UTC)
 KEYS = (("pad_ufes_20", "1"), ("isic_archive", "2025-07-22"))
 GOAL_SECONDS, GOAL_BYTES = 60.0, 2 * 2**30
@@ -49,7 +52,7 @@ def fill(workspace: Workspace, images: int, entered: int, seed: int = 1) -> floa
     """Write a corpus of ``images`` and a ledger of ``entered`` images; return the seconds that the splits took."""
     rng = np.random.default_rng(seed)
     lake, criteria = workspace.lake, workspace.criteria
-    ids = np.array([str(uuid.UUID(int=n)) for n in range(entered)])
+    ids = np.array([str(uuid.uuid5(uuid.NAMESPACE_OID, str(n))) for n in range(entered)])
     which = rng.random(entered) < 0.3
     keep = np.zeros(entered, dtype=bool)
     keep[rng.permutation(entered)[:images]] = True
@@ -98,8 +101,27 @@ def fill(workspace: Workspace, images: int, entered: int, seed: int = 1) -> floa
         )
         total = len(names)
         records = {"image_id": names, **where, "source_id": [f"S{k}" for k in range(total)]}
+        records |= {
+            "path": [f"S{k}.jpg" for k in range(total)],
+            "sha256": [f"{k:064x}" for k in np.flatnonzero(mine)],
+        }
         records |= {"join_state": pa.repeat("matched", total), "verdict": pa.repeat("kept", total)}
         lake.replace("records", RECORDS.conform(pa.table(records)), {"archive": archive, "version": version})
+        inventory = {
+            **where,
+            "path": records["path"],
+            "sha256": records["sha256"],
+            "role": pa.repeat("image", total),
+        }
+        inventory |= {
+            "bytes": pa.repeat(pa.scalar(200_000, pa.int64()), total),
+            "media_type": pa.repeat("image/jpeg", total),
+        }
+        inventory |= {
+            "checksum_state": pa.repeat("verified", total),
+            "retrieved_at": pa.repeat(pa.scalar(WHEN, STAMP), total),
+        }
+        lake.replace("files", FILES.conform(pa.table(inventory)), {"archive": archive, "version": version})
         failing = int(total - n)
         ledger = []
         fails_in = pa.array(np.where(keep[mine], -1, rng.integers(0, len(criteria.criteria), total)))
@@ -158,8 +180,8 @@ def view_of(workspace: Workspace) -> ReleaseView:
         1, WHEN, workspace.lake, {t: workspace.lake.version(t) for t in TABLES}, workspace.criteria,
         split_settings(workspace), {}, {"author": "a", "approver": "b"}, "0", {"seq": 1, "entry_hash": "0" * 64}, empty,
     )  # fmt: skip
-    descriptors = descriptors_of(workspace, view)
-    return ReleaseView(**{**view.__dict__, "descriptors": descriptors})
+    view = replace(view, descriptors=descriptors_of(workspace, view))
+    return replace(view, inputs=inputs_of(workspace, view))
 
 
 def measure(home: Path) -> None:

@@ -27,11 +27,11 @@ from jinja2 import Environment, select_autoescape
 from curation_dagster.core.criteria.models import Criterion
 from curation_dagster.core.imaging.measure import measured_by
 from curation_dagster.core.registry.keys import ArchiveVersionKey
-from curation_dagster.core.report import drawing
+from curation_dagster.core.report import stage_drawing as drawing
 from curation_dagster.core.report.measured import measured_values
 from curation_dagster.core.report.sheets import Shown, choose, mosaic, outcomes_of
 from curation_dagster.stage import reasons_of
-from curation_dagster.views import measured_images, thumbnails
+from curation_dagster.views import measured_images
 from curation_dagster.workspace import Workspace
 
 PICTURES = 12
@@ -188,8 +188,14 @@ def _with_pictures(
     """Return the parts with the pictures of those images that may be shown."""
     ids = {t.image_id for p in parts.values() for q in p for s in q.sheets for t in s.tiles}
     wanted = {i: may[i] for i in ids if i in may}
-    found = thumbnails(workspace, wanted.values())
-    picture = dict(zip(found["sha256"].to_pylist(), found["thumbnail_256"].to_pylist(), strict=True))
+    files = pa.table({"sha256": pa.array(sorted(set(wanted.values())), pa.string())})
+    with workspace.lake.sql("measurements", files=files) as sql:
+        picture = dict(
+            sql.execute(
+                "SELECT m.sha256, m.thumbnail_256 FROM measurements m JOIN files USING (sha256) WHERE m.measured_by = ?",
+                [measured_by()],
+            ).fetchall()
+        )
 
     def filled(sheet: Sheet) -> Sheet:
         tiles = (replace(t, thumbnail=picture.get(wanted.get(t.image_id, ""))) for t in sheet.tiles)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from curation_dagster.cli_release import Problem, audit, diff, release, withdraw
+from curation_dagster.cli_release import Problem, audit, diff, explain, release, withdraw
 from curation_dagster.settings import Settings
 
 # variables that would lead a command from one installation into another
@@ -389,34 +389,30 @@ def record_versions(author: str, change: str, part: str, own: bool) -> None:
 
 
 @versions.command("compare")
-@click.argument("old")
-@click.argument("new")
-def compare_two_criteria(old: str, new: str) -> None:
-    """Decide all images under the criteria OLD and NEW (names or paths), and print how the decisions differ by count."""
-    from curation_dagster.comparing import compare_criteria, criteria_report
+@click.argument("old", required=False)
+@click.argument("new", required=False)
+def compare_two_criteria(old: str | None, new: str | None) -> None:
+    """Decide all images under the criteria OLD and NEW (names or paths), and print how the decisions differ by count.
+
+    Without NEW those in force are taken, without OLD those that were approved last.
+    """
+    from curation_dagster.comparing import approved_criteria, compare_criteria, criteria_report
     from curation_dagster.core.criteria.loading import CriteriaError, load_criteria
 
     workspace = open_workspace()
     try:
-        changes = compare_criteria(workspace, load_criteria(old), load_criteria(new))
+        before = load_criteria(old) if old else approved_criteria(workspace)
+        if before is None:
+            raise Problem(
+                "no criteria were ever approved here: there is nothing to compare those in force with"
+            )
+        changes = compare_criteria(workspace, before, load_criteria(new) if new else workspace.criteria)
     except CriteriaError as error:
         raise Problem(str(error)) from error
     click.echo(criteria_report(changes))
 
 
-@main.command()
-@click.argument("image")
-def explain(image: str) -> None:
-    """Print every decision about IMAGE: an image_id, or a source id or source path."""
-    from curation_dagster.core.report.explain import explain_image
-
-    text = explain_image(open_workspace().lake, image)
-    if text is None:
-        raise Problem(f"no image has the id, source id or path {image!r}")
-    click.echo(text)
-
-
-for _command in (release, diff, audit, withdraw):
+for _command in (release, diff, explain, audit, withdraw):
     main.add_command(_command)
 
 

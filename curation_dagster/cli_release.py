@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Literal
 
 import click
 
@@ -103,6 +104,36 @@ def rerun_release(manifest: Path, out: Path) -> None:
     click.echo(f"identical, byte for byte: {out}")
 
 
+@release.command("pdf")
+@click.argument("bundle")
+@click.option(
+    "--document",
+    "names",
+    multiple=True,
+    help="Name of a document; several times for several. All without it.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write into."
+)
+def write_pdfs(bundle: str, names: tuple[str, ...], out: Path) -> None:
+    """Write the documents of BUNDLE (the number of a release, or its folder) as PDF. The bundle is not changed."""
+    from curation_dagster.core.release.reading import issued_at, papers_of, read_paper
+    from curation_dagster.core.report.pdf import PdfUnavailable, as_pdf
+
+    folder = Settings.load().releases / bundle if bundle.isdigit() else Path(bundle)
+    found = papers_of(folder)
+    unknown = sorted(set(names) - set(found))
+    if unknown or not found:
+        raise Problem(f"{folder} has no document {', '.join(unknown)}; it has: {', '.join(found) or 'none'}")
+    out.mkdir(parents=True, exist_ok=True)
+    for name in names or found:
+        try:
+            (out / f"{name}.pdf").write_bytes(as_pdf(read_paper(found[name]), issued_at(folder)))
+        except PdfUnavailable as error:
+            raise Problem(str(error)) from error
+        click.echo(out / f"{name}.pdf")
+
+
 @click.command()
 @click.argument("before")
 @click.argument("after")
@@ -123,6 +154,44 @@ def diff(before: str, after: str) -> None:
     click.echo(f"unchanged: {found.unchanged}")
     for note in found.notes:
         click.echo(f"note: {note}")
+
+
+@click.command()
+@click.argument("image")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "html"]),
+    default="text",
+    show_default=True,
+    help="How it is written.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write instead of printing."
+)
+@click.option("--release", "number", type=int, help="As a sealed release holds it, instead of as it is now.")
+def explain(
+    image: str, form: Literal["text", "markdown", "html"], out: Path | None, number: int | None
+) -> None:
+    """Print the life of IMAGE: an image_id, or a source id, source path or file name."""
+    from curation_dagster.core.report.explain import explain_image
+    from curation_dagster.rerunning import view_of_release
+
+    workspace = _workspace()
+    tables: Any = workspace.lake
+    if number is not None:
+        rows = workspace.lake.read("releases", where={"release": number}).to_pylist()
+        if not rows:
+            raise Problem(f"there is no release {number}: `curation-dagster release list`")
+        tables = view_of_release(workspace, rows[0])
+    text = explain_image(tables, image, form)
+    if text is None:
+        raise Problem(f"no image has the id, source id, path or file name {image!r}")
+    if out is None:
+        click.echo(text)
+    else:
+        out.write_text(text, encoding="utf-8")
+        click.echo(out)
 
 
 @click.group()

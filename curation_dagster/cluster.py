@@ -108,6 +108,7 @@ def map_tasks(
     tasks: Sequence[tuple[tuple[int, ...], tuple[Any, ...]]],
     address: str = "auto",
     patience_s: float = _PATIENCE_SECONDS,
+    prepare: Callable[..., tuple[Any, ...]] | None = None,
 ) -> Iterator[Any]:
     """Yield ``function(*parts, *arguments)`` for each task, in the order of completion.
 
@@ -119,6 +120,9 @@ def map_tasks(
         Large values that several tasks read. Each is sent to a node at most once.
     tasks : sequence
         For each task the positions of the parts that it reads, and its further arguments.
+    prepare : callable or None
+        Makes of those arguments the ones that are sent, when the task's turn comes: what is large is in memory only for
+        the tasks that are under way.
 
     Raises
     ------
@@ -135,6 +139,8 @@ def map_tasks(
 
         def submit(task: tuple[tuple[int, ...], tuple[Any, ...]]) -> Any:
             positions, arguments = task
+            if prepare is not None:
+                arguments = prepare(*arguments)
             return run.remote(function, code_version(), *(held[p] for p in positions), *arguments)
 
         for _, answer, error in _gather(ray, submit, deque(tasks), address, patience_s):

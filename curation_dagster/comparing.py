@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from tabulate import tabulate
 
 from curation_dagster.core.criteria.evaluate import Stamp, evaluate, fold
-from curation_dagster.core.criteria.loading import CriteriaSet
+from curation_dagster.core.criteria.loading import CriteriaSet, load_criteria
 from curation_dagster.core.registry.keys import ArchiveVersionKey
 from curation_dagster.gate import archive_versions, versions_in_view
 from curation_dagster.schemas import CRITERIA_CHANGES, MEASUREMENTS, RECORDS, TABLES, VERSION_CHANGES
@@ -167,6 +170,36 @@ def compare_criteria(workspace: Workspace, old: CriteriaSet, new: CriteriaSet) -
     table = CRITERIA_CHANGES.conform(rows)
     workspace.lake.upsert("criteria_changes", table)
     return table
+
+
+def approved_criteria(workspace: Workspace) -> CriteriaSet | None:
+    """Return the criteria of this name that were approved last, as they were then; None where none ever were."""
+    name = workspace.criteria.name
+    audit = workspace.lake.read("audit", where={"action": "criteria_change", "subject": name}).to_pylist()
+    if not audit:
+        return None
+    digest = json.loads(max(audit, key=lambda r: r["seq"])["new_value"])["digest"]
+    (text,) = workspace.lake.read("criteria_files", columns=["text"], where={"digest": digest})[
+        "text"
+    ].to_pylist()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{name}.yaml"
+        path.write_text(text, encoding="utf-8")
+        return load_criteria(path)
+
+
+def not_compared(workspace: Workspace) -> list[str]:
+    """Return the archive versions whose decisions under the criteria in force nobody has held against the approved ones.
+
+    None where the criteria in force are the approved ones, or the first.
+    """
+    old, new = approved_criteria(workspace), workspace.criteria
+    if old is None or old.digest == new.digest:
+        return []
+    where = {"criteria": new.name, "old_digest": old.digest, "new_digest": new.digest}
+    done = workspace.lake.read("criteria_changes", columns=["archive", "version"], where=where).to_pylist()
+    compared = {(r["archive"], r["version"]) for r in done}
+    return [f"{a}@{v}" for a, v in sorted(archive_versions(workspace)) if (a, v) not in compared]
 
 
 def facts_of(workspace: Workspace, key: ArchiveVersionKey, stage: str, criteria: CriteriaSet) -> pa.Table:

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from curation_dagster import cluster, compute, spread
 from curation_dagster.core.duplicates.candidates import NearPairs
 from curation_dagster.core.duplicates.slices import near_pairs
+from curation_dagster.core.duplicates.verification import Look, look_here
 from curation_dagster.settings import Settings
 
 MapFiles: TypeAlias = Callable[..., Iterator[tuple[int, Any, compute.Failure | None]]]
@@ -27,3 +28,10 @@ def near_search(settings: Settings) -> NearPairs:
     if settings.engine == "ray":
         return partial(spread.near_pairs_on_cluster, address=settings.ray_address)
     return near_pairs
+
+
+def pair_look(settings: Settings) -> Look:
+    """Return what looks at doubtful pairs, as ``CURATION_ENGINE`` says."""
+    if settings.engine == "ray":
+        return partial(spread.look_on_cluster, address=settings.ray_address)
+    return look_here

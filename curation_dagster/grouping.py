@@ -10,14 +10,13 @@ import pyarrow.compute as pc
 from curation_dagster.core.criteria.evaluate import fold
 from curation_dagster.core.criteria.ledger import settle
 from curation_dagster.core.duplicates.find import GROUPS, find_links, groups_of
-from curation_dagster.core.duplicates.overlap import overlap
 from curation_dagster.core.duplicates.representatives import RepresentativeRule
 from curation_dagster.core.harmonize.icd11 import related
-from curation_dagster.core.imaging.measure import measured_by
 from curation_dagster.core.registry.keys import ArchiveVersionKey
-from curation_dagster.engine import near_search
+from curation_dagster.engine import near_search, pair_look
 from curation_dagster.linking import remembered_links
-from curation_dagster.views import measured_images, thumbnails
+from curation_dagster.thumbnails import stored_thumbnails
+from curation_dagster.views import measured_images
 from curation_dagster.workspace import Workspace
 
 _DIAGNOSIS = ["image_id", "confirmation", "icd11_code", "icd11_candidates", "parent_image_id"]
@@ -63,12 +62,7 @@ def group_images(
     images = pa.concat_tables([measured_images(workspace, key, _HASHES) for key in keys])
     images = images.sort_by("image_id")
     sha_of = dict(zip(images["image_id"].to_pylist(), images["sha256"].to_pylist(), strict=True))
-
-    def read_thumbnails(image_ids: list[str]) -> pa.Table:
-        found = thumbnails(workspace, (sha_of[i] for i in image_ids))
-        wanted = pa.table({"image_id": image_ids, "sha256": [sha_of[i] for i in image_ids]})
-        return wanted.join(found, "sha256").select(["image_id", "thumbnail_64", "thumbnail_256"])
-
+    read_thumbnails = stored_thumbnails(workspace.lake, sha_of, workspace.settings.work)
     criteria, workers = workspace.criteria, workspace.settings.workers
     if run_id is None:
         links = find_links(
@@ -77,22 +71,12 @@ def group_images(
             read_thumbnails,
             workers,
             pairs_within=near_search(workspace.settings),
+            look=pair_look(workspace.settings),
         ).links
     else:
         links = remembered_links(workspace, images, read_thumbnails, run_id)
     rule = RepresentativeRule(criteria.representative.order, criteria.confirmation_rank)
     return groups_of(images, _facts(workspace, keys, admitted, images, without), links, rule, related)
-
-
-def archives_overlap(workspace: Workspace, groups: pa.Table) -> pa.Table:
-    """Return how many images each pair of archives shares; see :func:`~.core.duplicates.overlap.overlap`."""
-    with workspace.lake.sql("measurements", groups=groups.filter(pc.field("group_id").is_valid())) as sql:
-        members = sql.sql(
-            "SELECT image_id, archive, g.sha256, pixel_sha256, group_id FROM groups g "
-            "LEFT JOIN measurements m ON m.sha256 = g.sha256 AND m.measured_by = ?",
-            params=[measured_by()],
-        ).to_arrow_table()
-    return overlap(members)
 
 
 def _facts(

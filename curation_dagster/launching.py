@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import dagster as dg
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 
 _FOLDER = "alive"
+_KEPT_SECONDS = 30 * 24 * 3600.0
 
 
 @contextlib.contextmanager
@@ -25,10 +27,19 @@ def alive(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
     """Hold the lock that says that the run's process lives."""
     path = _lock_file(instance, run_id)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _clear_away(path.parent)
     with path.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_SH)  # shared: a run may have a process for each step
         yield
     path.unlink(missing_ok=True)
+
+
+def _clear_away(folder: Path) -> None:
+    """Remove the files that runs left whose process died days ago."""
+    for path in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > _KEPT_SECONDS:
+                path.unlink()
 
 
 def _lock_file(instance: dg.DagsterInstance, run_id: str) -> Path:
@@ -51,7 +62,7 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (FileNotFoundError, BlockingIOError):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
-        path.unlink(missing_ok=True)
+        # the file stays: should the mark that follows fail, the next look finds it again
         return CheckRunHealthResult(
             WorkerStatus.FAILED,
             "The process of this run is gone: it was killed, or its machine or container was. Nothing is lost; what was "

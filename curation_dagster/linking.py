@@ -19,7 +19,7 @@ from curation_dagster.core.duplicates.candidates import searchable
 from curation_dagster.core.duplicates.find import find_links
 from curation_dagster.core.duplicates.verification import Thumbnails
 from curation_dagster.core.imaging.measure import measured_by
-from curation_dagster.engine import near_search
+from curation_dagster.engine import near_search, pair_look
 from curation_dagster.version import deciding_code
 from curation_dagster.workspace import Workspace
 
@@ -53,6 +53,7 @@ def remembered_links(workspace: Workspace, images: pa.Table, thumbnails: Thumbna
         before,
         searched,
         near_search(settings),
+        pair_look(settings),
     )
     stamp = {"search_version": version, "run_id": run_id}
     _remember(workspace, "links", found.kept.rename_columns(names), found.fresh.rename_columns(names), stamp)

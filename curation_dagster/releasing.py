@@ -208,7 +208,7 @@ def write_bundle(
     bundle.write_data(view, target)
     bundle.write_files(inputs, target)
     known = {f"{bundle.folder_of(r['split'])}/{r['file']}": r["sha256"] for r in view.images.to_pylist()}
-    view = replace(view, files=bundle.facts_of(target, known))
+    view = replace(view, files=bundle.facts_of(target, known), inputs=inputs)
     bundle.write_files(written_documents(view), target)
     bundle.write_files({bundle.MANIFEST: as_json(manifest_of(view, inputs, state))}, target)
     return []

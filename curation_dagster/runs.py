@@ -10,6 +10,7 @@ import dagster as dg
 import pyarrow as pa
 import yaml
 
+from curation_dagster.comparing import not_compared
 from curation_dagster.core.criteria.loading import CriteriaSet, text_of
 from curation_dagster.core.registry.keys import parse_key
 from curation_dagster.core.review.approvals import (
@@ -91,8 +92,22 @@ def approve_archive_version(
 def approve_criteria(
     workspace: Workspace, author: str, approver: str, comment: str | None, decision: Decision = "approved"
 ) -> None:
-    """Record the approval of the criteria file in force."""
+    """Record the approval of the criteria file in force.
+
+    Raises
+    ------
+    curation_dagster.core.review.approvals.ApprovalError
+        If author and approver are the same person, or the criteria would replace approved ones and were not compared
+        with them on all curated archive versions.
+    """
     c = workspace.criteria
+    missing = not_compared(workspace) if decision == "approved" else []
+    if missing:
+        raise ApprovalError(
+            f"criteria {c.name} {c.version} would replace approved ones, and what they decide otherwise was not counted on "
+            f"{', '.join(missing[:10])}{' and more' if len(missing) > 10 else ''}: run `curation-dagster versions "
+            "compare`, and read what it prints. Nothing was recorded."
+        )
     row = approve("criteria", c.name, c.digest, author, approver, comment, decision=decision)
     add_rows(workspace, "approvals", row)
     if decision == "approved":

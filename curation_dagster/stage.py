@@ -7,7 +7,7 @@ current before the stage's row names their fingerprint, and materializing the st
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -31,6 +31,9 @@ class StageReport:
     fingerprint: str
     reasons: dict[str, tuple[int, int]]  # criterion -> (images that fail, images for review)
     table_version: int
+    changed: dict[str, tuple[int, int]] | None = (
+        None  # criterion -> (newly fail, no longer fail); None: nothing stood
+    )
 
     @property
     def counts(self) -> dict[str, int]:
@@ -65,15 +68,38 @@ def finish_with_criteria(
         Rows that entered the stage, counted where they came from.
     """
     verdicts = evaluate(workspace.criteria, stage, facts, stamp(run_id))
+    changed = decided_otherwise(workspace, key, stage, verdicts)
     workspace.lake.replace(
         "verdicts",
         verdicts,
         {"archive": key.archive, "version": key.version, "stage": stage},
         {"run_id": run_id},
     )
-    return finish(
+    report = finish(
         workspace, key, stage, with_verdicts(data, verdicts), rows_in, inputs, run_id, reasons_of(verdicts)
     )
+    return replace(report, changed=changed)
+
+
+def decided_otherwise(
+    workspace: Workspace, key: ArchiveVersionKey, stage: str, verdicts: pa.Table
+) -> dict[str, tuple[int, int]] | None:
+    """Return, by criterion, how many images newly fail and how many no longer do, against the decisions that stand.
+
+    None where none stand yet. A vocabulary, a descriptor or criteria that change are looked at by this before anybody
+    records or approves them: until then the corpus does not move.
+    """
+    if not workspace.part("stages", key, ["stage"], stage=stage).num_rows:
+        return None
+    columns, fails = ["image_id", "criterion"], pc.field("outcome") == "fail"
+    stood = {"archive": key.archive, "version": key.version, "stage": stage, "outcome": "fail"}
+    before = workspace.lake.read("verdicts", columns=columns, where=stood)
+    with workspace.lake.sql(old=before, new=verdicts.filter(fails).select(columns)) as sql:
+        rows = sql.execute(
+            "SELECT criterion, count(*) FILTER (old.image_id IS NULL), count(*) FILTER (new.image_id IS NULL) "
+            "FROM old FULL JOIN new USING (image_id, criterion) GROUP BY 1 ORDER BY 1"
+        ).fetchall()
+    return {criterion: (newly, no_longer) for criterion, newly, no_longer in rows if newly or no_longer}
 
 
 def finish(

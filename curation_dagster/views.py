@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import pyarrow as pa
 
@@ -38,15 +38,5 @@ def measured_images(
         return connection.sql(
             f"SELECT {chosen} FROM images LEFT JOIN measurements m "
             "ON m.sha256 = images.sha256 AND m.measured_by = ? ORDER BY images.image_id",
-            params=[measured_by()],
-        ).to_arrow_table()
-
-
-def thumbnails(workspace: Workspace, sha256: Iterable[str]) -> pa.Table:
-    """Return sha256, thumbnail_64 and thumbnail_256 of the named files, one row each."""
-    with workspace.lake.sql("measurements", wanted=pa.table({"sha256": sorted(set(sha256))})) as connection:
-        return connection.sql(
-            "SELECT m.sha256, m.thumbnail_64, m.thumbnail_256 FROM measurements m JOIN wanted USING (sha256) "
-            "WHERE m.measured_by = ? ORDER BY m.sha256",
             params=[measured_by()],
         ).to_arrow_table()

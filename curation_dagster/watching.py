@@ -98,11 +98,15 @@ def rows_of(
             )
         return rows
     rows = []
+    new = list(look.new)
     for seen in look.known:
         old = before.get(seen.version, {})
         first = old.get("signature") or seen.signature
         waits = old.get("state") == "new_version"
         same = seen.signature is None or first == seen.signature
+        if not same and seen.moved is not None:
+            new.append(seen.moved)
+            same = True
         detail = (
             "as at the first look" if same else
             "the source has other bytes under this version than at the first look; what is staged stays, and nothing was "
@@ -111,7 +115,7 @@ def rows_of(
         state = ("new_version" if waits else "known") if same else "changed"
         rows.append({**common, "version": seen.version, "state": state, "signature": first, "seen": seen.signature,
                      "source": seen.source, "detail": detail})  # fmt: skip
-    for seen in look.new:
+    for seen in new:
         rows.append({**common, "version": seen.version, "state": "new_version", "signature": seen.signature,
                      "seen": seen.signature, "source": seen.source,
                      "detail": f"the source has a version that the descriptor did not know: {seen.source or seen.version}"})  # fmt: skip

@@ -67,3 +67,29 @@ def curated(curated_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     """A copy of the curated installation, to read and to damage."""
     shutil.copytree(curated_home, tmp_path / "home", symlinks=True)
     return open_installation(tmp_path / "home", monkeypatch)
+
+
+ONE_ARCHIVE = "pad_ufes_20@synthetic"
+
+
+@pytest.fixture(scope="session")
+def one_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One archive that went all the way to the corpus, on this machine's processes and disk; copies are planted in it."""
+    home = tmp_path_factory.mktemp("one_archive") / "home"
+    with pytest.MonkeyPatch.context() as patch:
+        made = open_installation(home, patch)
+        settings = made.workspace.settings
+        write_samples(settings.landing, ["pad_ufes_20"], images=30, overlay_dir=settings.archives[0])
+        made.all_the_way(ONE_ARCHIVE)
+    return home
+
+
+@pytest.fixture
+def same_delivery(one_archive: Path, tmp_path: Path) -> Path:
+    """A home with the delivery, the descriptors and the secret of ``one_archive``, in which nothing was done yet."""
+    home = tmp_path / "same_delivery"
+    home.mkdir()
+    shutil.copy(one_archive / "secret", home / "secret")
+    for part in ("archives", "landing"):
+        shutil.copytree(one_archive / part, home / part)
+    return home

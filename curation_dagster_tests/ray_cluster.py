@@ -7,7 +7,7 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,13 @@ from typing import Any
 import pytest
 
 # not 127.0.0.1, which Ray takes for "this machine" and replaces by its address in the network
-_NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "node_ip_address": "127.0.0.2"}
+_NODE = {"object_store_memory": 80 * 2**20, "node_ip_address": "127.0.0.2"}
+_SYSTEM = {
+    # a lost node is noticed after seconds, not after half a minute
+    "health_check_initial_delay_ms": 0,
+    "health_check_period_ms": 1000,
+    "worker_niceness": 0,  # as urgent as the tests that wait for them
+}
 _MARK = "TEST_CLUSTER_MARK"
 
 
@@ -35,15 +41,13 @@ class LocalCluster:
     def grow(self, nodes: int) -> None:
         """Have so many working nodes."""
         while len(self.nodes) < nodes:
-            self.nodes.append(self.cluster.add_node(**_NODE))
+            self.nodes.append(_started(self, num_cpus=1))
 
     def kill_node(self) -> None:
         """Kill a node and what it started with SIGKILL, as when a machine is lost."""
         node = self.nodes.pop()
         raylet = node.all_processes["raylet"][0].process.pid
-        for pid in [raylet, *descendants(raylet)]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        _kill([raylet, *descendants(raylet)])
         self.cluster.remove_node(node, allow_graceful=False)
 
     def processes(self) -> list[int]:
@@ -62,18 +66,14 @@ def local_cluster() -> Iterator[LocalCluster]:
         patch.setenv("PYTHONPATH", os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])]))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv(_MARK, mark)
-        cluster = Cluster(
-            initialize_head=True,
-            head_node_args={
-                **_NODE,
-                "num_cpus": 0,
-                "include_dashboard": False,
-                # a lost node is noticed after seconds, not after half a minute
-                "_system_config": {"health_check_initial_delay_ms": 0, "health_check_period_ms": 1000},
-            },
-        )
+        # as where Ray is installed without its dashboard: a node waits 15 seconds for its agents and then dies, and
+        # those with a dashboard need longer to start on a machine with much to do
+        absent = ImportError("the tests need no dashboard")
+        patch.setattr("ray._private.utils.get_dashboard_dependency_error", lambda: absent)
+        cluster = Cluster()
         made = LocalCluster(cluster, mark)
         try:
+            _started(made, num_cpus=0, include_dashboard=False, _system_config=_SYSTEM)
             made.grow(2)
             yield made
         finally:
@@ -82,10 +82,27 @@ def local_cluster() -> Iterator[LocalCluster]:
             while made.processes() and time.monotonic() < until:
                 time.sleep(0.2)
             left = made.processes()
-            for pid in left:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            _kill(left)
             assert not left, f"{len(left)} processes of the cluster did not end"
+
+
+def _started(made: LocalCluster, **arguments: Any) -> Any:
+    """Add a node. Ray gives it half a minute, which a machine with much to do may need more than once."""
+    for patience in (2, 1, 0):
+        before = set(made.processes())
+        try:
+            return made.cluster.add_node(**_NODE, **arguments)
+        except Exception as error:
+            _kill(set(made.processes()) - before)
+            if not patience or "timed out" not in str(error):
+                raise
+    raise AssertionError
+
+
+def _kill(pids: Iterable[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def descendants(ancestor: int) -> list[int]:

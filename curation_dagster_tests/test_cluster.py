@@ -7,7 +7,6 @@ them once.
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,21 +17,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from curation_dagster import cluster, compute
+from curation_dagster import cluster, compute, spread
 from curation_dagster.cluster import ClusterError
 from curation_dagster.core.duplicates.find import find_groups
 from curation_dagster.core.duplicates.slices import Costs, near_pairs, slices
 from curation_dagster.core.duplicates.variants import Hashes
-from curation_dagster.engine import files_mapper, near_search
+from curation_dagster.engine import files_mapper, near_search, pair_look
 from curation_dagster.lake import Lake
 from curation_dagster.passes import CHUNK_ROWS, Pass, run_pass
-from curation_dagster.schemas import MEASUREMENTS
+from curation_dagster.schemas import TABLES
 from curation_dagster.settings import Settings
 from curation_dagster.spread import near_pairs_on_cluster
 from curation_dagster.workspace import Workspace
 from curation_dagster_tests import poison
+from curation_dagster_tests.conftest import ONE_ARCHIVE
 from curation_dagster_tests.core.duplicates.builders import BOUNDS, ORDER, RANK, clustered_bits, related
 from curation_dagster_tests.core.duplicates.pictures import (
     TRANSFORMATIONS,
@@ -120,9 +121,10 @@ def test_a_killed_pass_on_the_cluster_is_taken_up_by_either_engine(
         pass
 
     def log(text: str) -> None:
-        raise Killed
+        if f"{len(items)} of {len(items)} files" in text:
+            raise Killed
 
-    # the first report comes with the last file: two chunks are on disk by then, nothing is in the table
+    # killed at the report of the last file: two chunks are on disk by then, nothing is in the table
     with pytest.raises(Killed):
         run_pass(work, items, lake, folder, 2, log, over=over)
     assert lake.read("measurements").num_rows == 0
@@ -137,42 +139,45 @@ def test_a_killed_pass_on_the_cluster_is_taken_up_by_either_engine(
     assert report.failures == 1
 
 
-def test_the_assets_measure_on_the_cluster_and_find_the_same(
-    curated_home: Path, tmp_path: Path, by_ray: LocalCluster, monkeypatch: pytest.MonkeyPatch
+def test_an_archive_curated_on_the_cluster_has_the_tables_of_one_machine(
+    one_archive: Path, same_delivery: Path, by_ray: LocalCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key = "isic_archive@synthetic"
-    home = tmp_path / "home"
-    home.mkdir()
-    shutil.copy(curated_home / "secret", home / "secret")
-    for part in ("archives", f"landing/{key}"):
-        shutil.copytree(curated_home / part, home / part)
-    mapped: list[tuple[str, int]] = []
-    real = cluster.map_files
+    """From delivery to corpus; measured, published and searched on the nodes, and nothing of it here."""
+    mapped: dict[str, int] = {}
+    files, tasks = cluster.map_files, cluster.map_tasks
 
-    def noted(function: Any, items: Any, **rest: Any) -> Any:
-        mapped.append((function.__name__, len(items)))
-        return real(function, items, **rest)
+    def noted_files(function: Any, items: Any, **rest: Any) -> Any:
+        mapped[function.__name__] = mapped.get(function.__name__, 0) + len(items)
+        return files(function, items, **rest)
 
-    monkeypatch.setattr(cluster, "map_files", noted)
+    def noted_tasks(function: Any, parts: Any, todo: Any, **rest: Any) -> Any:
+        mapped[function.__name__] = mapped.get(function.__name__, 0) + len(todo)
+        return tasks(function, parts, todo, **rest)
+
+    monkeypatch.setattr(cluster, "_CHUNKS_PER_CPU", 1)  # each starts an interpreter, for a dozen files
+    monkeypatch.setattr(cluster, "map_files", noted_files)
+    monkeypatch.setattr(cluster, "map_tasks", noted_tasks)
     monkeypatch.setattr(compute, "map_files", lambda *_, **__: pytest.fail("the process pool was used"))
-    made = open_installation(home, monkeypatch)
-    assert made.curate(key) == {key: True}
-    assert ("measure", 30) in mapped
-    expected = {
-        k: v
-        for k, v in fingerprints(Workspace(Settings.load(curated_home))).items()
-        if k[0] == "isic_archive"
-    }
-    rows = made.workspace.lake.read(
-        "stages", columns=["archive", "version", "stage", "fingerprint"]
-    ).to_pylist()
-    assert {(r["archive"], r["version"], r["stage"]): r["fingerprint"] for r in rows} == expected
-    names = [c for c in MEASUREMENTS.arrow_schema.names if c != "run_id"]
-    there = made.workspace.lake.read("measurements", columns=names).sort_by("sha256")
-    here = Workspace(Settings.load(curated_home)).lake.read(
-        "measurements", columns=names, where={"sha256": there["sha256"].to_pylist()}
-    )
-    assert there.equals(here.sort_by("sha256"))
+    here = Workspace(Settings.load(one_archive))
+    made = open_installation(same_delivery, monkeypatch)
+    made.all_the_way(ONE_ARCHIVE)
+    there = made.workspace
+    assert there.settings.engine == "ray"
+    assert mapped["measure"] == here.lake.read("measurements").num_rows > 20
+    assert mapped["publish"] >= here.lake.read("corpus").num_rows > 5
+    assert mapped["run"] > 0  # slices of the search
+    assert mapped["_look_at"] > 0  # doubtful pairs, such as mirrored copies
+
+    assert fingerprints(there) == fingerprints(here)
+    for name in ("measurements", "quality", "duplicates_within", "duplicates", "decisions", "corpus"):
+        one, other = (TABLES[name].fingerprint(w.lake.read(name)) for w in (here, there))
+        assert one == other, name
+    assert there.lake.read("duplicates", where="group_id IS NOT NULL").num_rows > 2
+    remembered = ["image_a", "image_b", "kind", "variant", "distance", "evidence"]
+    one, other = (w.lake.read("links", columns=remembered) for w in (here, there))
+    order = [(n, "ascending") for n in remembered[:2]]
+    assert one.num_rows > 0
+    assert one.sort_by(order).equals(other.sort_by(order))
 
 
 def test_a_node_with_other_code_does_nothing(
@@ -259,21 +264,48 @@ def test_near_hashes_found_slice_by_slice_on_the_cluster_are_those_of_one_machin
         assert getattr(here, column).dtype == getattr(there, column).dtype
 
 
-def test_groups_of_the_cluster_are_those_of_one_machine(by_ray: LocalCluster) -> None:
+def test_groups_of_the_cluster_are_those_of_one_machine(
+    by_ray: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Candidates are found there, and doubtful pairs looked at there: mirrored ones always are."""
     rows = []
     for seed in range(4):
         picture = lesion(seed)
         rows.append(image_row(f"{seed}/original", jpeg(picture)))
         rows += [
-            image_row(f"{seed}/{n}", change(picture)) for n, change in sorted(TRANSFORMATIONS.items())[:5]
+            image_row(f"{seed}/{n}", TRANSFORMATIONS[n](picture))
+            for n in ("crop 5 %", "mirror upside down", "rotate 90", "half size", "re-encode q35")
         ]
     images = images_table(rows)
     rest = (None, BOUNDS, ORDER, RANK, related)
     here = find_groups(images, *rest)
     over = partial(near_search(Settings.load()), costs=BY_BANDS)
     assert over.func is near_pairs_on_cluster
-    assert find_groups(images, *rest, pairs_within=over).equals(here)
+    monkeypatch.setattr(spread, "PAIRS", 6)
+    parts: list[int] = []
+    look = pair_look(Settings.load())
+    assert look.func is spread.look_on_cluster
+
+    def noted(doubtful: Any, *rest: Any) -> Any:
+        parts.append(len(list(spread.parts_of(doubtful))))
+        return look(doubtful, *rest)
+
+    assert find_groups(images, *rest, pairs_within=over, look=noted).equals(here)
+    assert parts[0] > 1
+    assert {r["relation"] for r in here.to_pylist()} == {"representative", "near"}
     assert len(set(here["group_id"].to_pylist()) - {None}) == 4
+
+
+def test_parts_of_candidates_never_part_a_pair() -> None:
+    pairs = [(f"a{k // 7}", f"b{k // 3}") for k in range(100)]
+    table = pa.table({"a": [a for a, _ in pairs], "b": [b for _, b in pairs], "variant": list(range(100))})
+    for rows in (1, 4, 33, 500):
+        parts = list(spread.parts_of(table, rows))
+        assert pa.concat_tables(parts).equals(table)
+        assert all(part.num_rows >= rows for part in parts[:-1])
+        seen = [set(zip(p["a"].to_pylist(), p["b"].to_pylist(), strict=True)) for p in parts]
+        assert sum(map(len, seen)) == len(set(pairs))
+    assert list(spread.parts_of(table.slice(0, 0))) == []
 
 
 def test_no_pairs_start_no_task(ray_cluster: LocalCluster) -> None:

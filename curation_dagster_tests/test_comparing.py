@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
+from curation_dagster.assets.common import shown
 from curation_dagster.cli import main
-from curation_dagster.comparing import compare_criteria, compare_versions, criteria_report, version_report
+from curation_dagster.comparing import (
+    approved_criteria,
+    compare_criteria,
+    compare_versions,
+    criteria_report,
+    not_compared,
+    version_report,
+)
 from curation_dagster.core.criteria.loading import PACKAGED, load_criteria
 from curation_dagster.core.registry.keys import parse_key
 from curation_dagster.core.review.approvals import ApprovalError
-from curation_dagster.runs import approve_archive_version
+from curation_dagster.gate import archive_versions
+from curation_dagster.runs import approve_archive_version, approve_criteria
 from curation_dagster.schemas import TABLES
+from curation_dagster.stage import StageReport, decided_otherwise
+from curation_dagster.watching import declare
 from curation_dagster.workspace import Workspace
 from curation_dagster_tests.installation import Installation
 
@@ -24,7 +36,7 @@ NEW = parse_key("isic_archive@next")
 
 
 def copy_of_a_version(workspace: Workspace) -> list[dict]:
-    """Write the tables of a further version: one image less, one changed, one relabelled; return its records."""
+    """Write the tables of a further version: one image less, one more, one changed, one relabelled; return its records."""
     lake = workspace.lake
     part = {"archive": NEW.archive, "version": NEW.version}
     records = workspace.part("records", OLD).to_pylist()
@@ -37,6 +49,14 @@ def copy_of_a_version(workspace: Workspace) -> list[dict]:
         if row["image_id"] in new_id.values():
             row["sha256"] = "f" * 64
     harmonized = [r for r in workspace.part("harmonized", OLD).to_pylist() if r["image_id"] in ids]
+    added = dict(kept[-1]) | {
+        "image_id": "2" * 8 + "-2222-2222-2222-" + "2" * 12,
+        "source_id": "ISIC_9999999",
+    }
+    harmonized.append(
+        next(r for r in harmonized if r["image_id"] == kept[-1]["image_id"]) | {"image_id": added["image_id"]}
+    )
+    kept.append(added)
     relabelled = next(r for r in harmonized if r["icd11_code"] and r["image_id"] not in new_id)
     relabelled |= {
         "icd11_code": "2C30",
@@ -62,7 +82,7 @@ def test_a_new_version_against_the_one_in_the_corpus(curated: Installation) -> N
         approve_archive_version(workspace, str(NEW), "author", "approver", None)
     changes = compare_versions(workspace, NEW, "test")
     counts = {(r["subject"], r["value"]): (r["before"], r["after"]) for r in changes.to_pylist()}
-    assert counts["images", "added"] == (0, 0)
+    assert counts["images", "added"] == (0, 1)
     assert counts["images", "removed"] == (1, 0)
     assert counts["images", "changed"] == (1, 1)
     assert counts["images", "relabelled"] == (1, 1)
@@ -74,7 +94,8 @@ def test_a_new_version_against_the_one_in_the_corpus(curated: Installation) -> N
     text = version_report(changes)
     assert "| removed" in text
     assert "curation-dagster approve" in text
-    approve_archive_version(workspace, str(NEW), "author", "approver", None)
+    declare(workspace, NEW.archive, NEW.version, None)
+    approve_archive_version(curated.workspace, str(NEW), "author", "approver", None)
     assert TABLES["version_changes"].problems(workspace.lake.read("version_changes")) == []
 
 
@@ -116,6 +137,51 @@ def test_old_and_new_criteria_are_compared_by_count(curated: Installation, tmp_p
     assert "all criteria" in criteria_report(changes)
     assert workspace.lake.read("verdicts", where={"outcome": "fail"}).num_rows == verdicts.num_rows
     assert isinstance(changes, pa.Table)
+
+
+def test_a_stage_that_decides_again_says_what_it_decides_otherwise(curated: Installation) -> None:
+    """A changed vocabulary or descriptor shows up here, before anybody records or approves it."""
+    workspace = curated.workspace
+    rows = workspace.part("verdicts", OLD, stage="harmonized").to_pylist()
+    columns = ("image_id", "criterion", "outcome")
+
+    def decided(changes: dict[int, str]) -> dict[str, tuple[int, int]] | None:
+        again = [
+            {c: r[c] for c in columns} | {"outcome": changes.get(n, r["outcome"])} for n, r in enumerate(rows)
+        ]
+        return decided_otherwise(workspace, OLD, "harmonized", pa.Table.from_pylist(again))
+
+    assert decided({}) == {}
+    fails = [n for n, r in enumerate(rows) if r["outcome"] == "fail"]
+    criterion = rows[fails[0]]["criterion"]
+    other = next(n for n, r in enumerate(rows) if r["outcome"] == "pass" and r["criterion"] != criterion)
+    found = decided({fails[0]: "pass", other: "fail"})
+    assert found == {criterion: (0, 1), rows[other]["criterion"]: (1, 0)}
+    assert decided_otherwise(workspace, NEW, "harmonized", pa.table({})) is None, "nothing stood before"
+    report = StageReport(1, 1, 0, 0, "f", {}, 1, changed=found)
+    shown_in_ui = shown(workspace, "harmonized", report).metadata["decided_otherwise_than_before"].value
+    assert f"| {criterion}" in shown_in_ui
+    assert "no longer fail" in shown_in_ui
+    metadata = {} | (shown(workspace, "harmonized", replace(report, changed={})).metadata or {})
+    assert metadata["decided_otherwise_than_before"] == "no image"
+
+
+def test_criteria_that_replace_approved_ones_are_compared_on_every_version_first(
+    curated: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert approved_criteria(curated.workspace).digest == curated.workspace.criteria.digest
+    assert not_compared(curated.workspace) == []
+    monkeypatch.setenv("CURATION_CRITERIA", str(stricter(tmp_path)))
+    changed = curated.workspace
+    keys = sorted(f"{a}@{v}" for a, v in archive_versions(changed))
+    assert not_compared(changed) == keys
+    with pytest.raises(ApprovalError, match="what they decide otherwise was not counted"):
+        approve_criteria(changed, "author", "approver", None)
+    told = CliRunner().invoke(main, ["versions", "compare"])
+    assert told.exit_code == 0, told.output
+    assert "newly failing" in told.output
+    assert not_compared(changed) == []
+    approve_criteria(changed, "author", "approver", None)
 
 
 def test_the_commands_say_it(curated: Installation, tmp_path: Path) -> None:

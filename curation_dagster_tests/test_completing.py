@@ -4,17 +4,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from curation_dagster.completing import completions
 from curation_dagster.core.registry.keys import ArchiveVersionKey
+from curation_dagster.publishing import admit
 
 
-def without(table: pa.Table, image_id: str, fields: tuple[str, ...]) -> pa.Table:
-    """Return the table with some fields of one image null."""
-    mine = pc.equal(table["image_id"], image_id)
-    for field in fields:
-        at = table.schema.get_field_index(field)
-        null = pa.scalar(None, table.schema.field(field).type)
-        table = table.set_column(at, table.schema.field(field), pc.if_else(mine, null, table[field]))
-    return table
+def changed(table: pa.Table, field: str, value: object, **where: str) -> pa.Table:
+    """Return the table with another value in a field of the rows that ``where`` names."""
+    mine = pa.array([True] * table.num_rows)
+    for name, expected in where.items():
+        mine = pc.and_(mine, pc.fill_null(pc.equal(table[name], expected), False))
+    assert pc.any(mine).as_py()
+    at, declared = table.schema.get_field_index(field), table.schema.field(field)
+    return table.set_column(at, declared, pc.if_else(mine, pa.scalar(value, declared.type), table[field]))
 
 
 @pytest.fixture
@@ -49,9 +51,8 @@ def test_a_field_that_the_representative_lacks_comes_from_another_member_with_it
     }
     key = ArchiveVersionKey(taker["archive"], taker["version"])
     part = {"archive": key.archive, "version": key.version}
-    lake.replace(
-        "harmonized", without(curated.workspace.part("harmonized", key), taker["image_id"], ("sex",)), part
-    )
+    mine = curated.workspace.part("harmonized", key)
+    lake.replace("harmonized", changed(mine, "sex", None, image_id=taker["image_id"]), part)
     assert curated.rebuild()
     row = lake.read("corpus", where={"image_id": taker["image_id"]}).to_pylist()[0]
     stated = lake.read("harmonized", where={"image_id": donor["image_id"]}).to_pylist()[0]["sex"]
@@ -62,3 +63,19 @@ def test_a_field_that_the_representative_lacks_comes_from_another_member_with_it
     assert others["field_sources"].null_count == others.num_rows
     # nothing new came, so nothing was searched and nothing was written
     assert lake.version("searched") == searched
+
+    # who gives nothing: an archive that is not admitted, a group of two diagnoses, an image that fails something else
+    workspace = curated.workspace
+    admitted = {g.admission.key for g in admit(workspace) if g.admission.admitted}
+    assert completions(workspace, admitted)[taker["image_id"]] == ({"sex": stated}, row["field_sources"])
+    theirs = {"archive": donor["archive"], "version": donor["version"]}
+    others = admitted - {ArchiveVersionKey(**theirs)}
+    assert taker["image_id"] not in completions(workspace, others)
+    groups = lake.read("duplicates")
+    lake.replace("duplicates", changed(groups, "label_conflict", True, group_id=donor["group_id"]))
+    assert taker["image_id"] not in completions(workspace, admitted)
+    lake.replace("duplicates", groups)
+    ledger = lake.read("decisions", where=theirs)
+    of_donor = {"image_id": donor["image_id"], "criterion": "licence_commercial"}
+    lake.replace("decisions", changed(ledger, "outcome", "fail", **of_donor), theirs)
+    assert taker["image_id"] not in completions(workspace, admitted)

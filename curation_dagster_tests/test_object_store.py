@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +13,11 @@ import pytest
 from curation_dagster.lake import Lake, LakeError
 from curation_dagster.settings import Settings
 from curation_dagster.workspace import Workspace
+from curation_dagster_tests.conftest import ONE_ARCHIVE
 from curation_dagster_tests.installation import Installation, open_installation
 from curation_dagster_tests.s3_server import BUCKET, KEY_ID, SECRET, Store, s3_server
 from curation_dagster_tests.test_lake import measured, rows_of
 from curation_dagster_tests.test_pipeline import fingerprints
-
-KEY = "isic_archive@synthetic"
 
 
 @pytest.fixture(scope="session")
@@ -45,38 +43,29 @@ class OnS3(Installation):
         return Workspace(Settings.load())
 
 
-def with_one_archive(curated_home: Path, home: Path) -> Path:
-    home.mkdir()
-    shutil.copy(curated_home / "secret", home / "secret")
-    shutil.copytree(curated_home / "archives", home / "archives")
-    shutil.copytree(curated_home / "landing" / KEY, home / "landing" / KEY)
-    return home
-
-
 def test_a_whole_run_on_s3_gives_the_same_tables_and_keeps_no_credentials(
     s3: Store,
-    curated_home: Path,
-    tmp_path: Path,
+    one_archive: Path,
+    same_delivery: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    on_disk = open_installation(with_one_archive(curated_home, tmp_path / "disk"), monkeypatch)
-    on_disk.all_the_way(KEY)
-    expected = fingerprints(on_disk.workspace)
+    on_disk = Workspace(Settings.load(one_archive))
+    expected = fingerprints(on_disk)
     assert ("*", "*", "corpus") in expected
 
-    home = with_one_archive(curated_home, tmp_path / "s3")
+    home = same_delivery
     made = open_installation(home, monkeypatch)
     monkeypatch.setenv("CURATION_LAKE", f"s3://{BUCKET}/whole-run/lake")
     on_s3 = OnS3(made.home, made.instance)
     with caplog.at_level(logging.DEBUG):
-        on_s3.all_the_way(KEY)
+        on_s3.all_the_way(ONE_ARCHIVE)
     lake = on_s3.workspace.lake
     assert fingerprints(on_s3.workspace) == expected
     published = lake.read("corpus", columns=["image_id", "file", "sha256"])
     assert published.num_rows > 0
-    assert published.equals(on_disk.workspace.lake.read("corpus", columns=["image_id", "file", "sha256"]))
+    assert published.equals(on_disk.lake.read("corpus", columns=["image_id", "file", "sha256"]))
     assert not (home / "lake").exists()
     assert {c["operation"] for c in lake.history("corpus")} >= {"WRITE"}
 

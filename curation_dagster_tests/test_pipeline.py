@@ -260,4 +260,10 @@ def test_the_report_holds_the_numbers_of_the_tables(curated: Installation) -> No
     assert numbers["totals"]["images_kept"] == curated.workspace.lake.read("corpus").num_rows
     page = (folder / "curation-report.html").read_text()
     assert "licence_commercial" in page
+    shared = {(r["archive"], r["other"]): r["images"] for r in numbers["overlap_of_archives"]}
+    groups = curated.workspace.lake.read("duplicates", where="group_id IS NOT NULL").to_pylist()
+    of_ham = {r["group_id"] for r in groups if r["archive"] == "ham10000"}
+    taken_over = sum(r["archive"] == "isic_archive" and r["group_id"] in of_ham for r in groups)
+    assert shared["isic_archive", "ham10000"] == taken_over > 0
+    assert '<th class="n">in ham10000</th>' in page
     assert "Erika" not in page

@@ -250,6 +250,11 @@ def test_a_changed_criterion_is_recorded_with_its_old_and_new_bound(
     changed = tmp_path / "device.yaml"
     changed.write_text(text.replace("{dermoscopic: 200, clinical: 400", "{dermoscopic: 300, clinical: 400"))
     monkeypatch.setenv("CURATION_CRITERIA", str(changed))
+    with pytest.raises(ApprovalError, match="versions compare"):
+        approve_criteria(curated.workspace, "ada", "bo", "sharper")
+    compared = CliRunner().invoke(main, ["versions", "compare"])
+    assert compared.exit_code == 0, compared.output
+    assert "resolution" in compared.output
     approve_criteria(curated.workspace, "ada", "bo", "sharper")
     entry = max(curated.workspace.lake.read("audit").to_pylist(), key=lambda r: r["seq"])
     assert (entry["action"], entry["who"], entry["with_whom"], entry["why"]) == (

@@ -14,6 +14,7 @@ from curation_dagster.assets.intake import staged
 from curation_dagster.checks.wiring import checks_of
 from curation_dagster.core.registry.keys import parse_key
 from curation_dagster.core.retrieval import errors
+from curation_dagster.refusals import DeliveryRefused, refusal_file
 from curation_dagster.resources import Curation
 from curation_dagster.retrieving import told_by
 from curation_dagster.workspace import Workspace
@@ -57,6 +58,11 @@ def stage(installation: Installation, key: str) -> Workspace:
     assert done.success
     assert all(c.passed for c in done.get_asset_check_evaluations())
     return installation.workspace
+
+
+def told_in_private(installation: Installation, key: str) -> str:
+    """Return the whole message about a refused delivery."""
+    return refusal_file(installation.workspace.settings.staging, parse_key(key)).read_text()
 
 
 def test_a_run_fetches_verifies_and_stages(online: Installation, http_server: HttpServer) -> None:
@@ -121,8 +127,9 @@ def test_a_version_that_was_emptied_must_come_back_as_it_was(
     assert stage(online, key).stage(parse_key(key), "staged")["fingerprint"] == before
     shutil.rmtree(folder)
     http_server.add("/a.zip", make_zip({"images/a.jpg": b"\xff\xd8\xff\xe0other"}))
-    with pytest.raises(errors.VersionChanged, match="came back with other bytes"):
+    with pytest.raises(DeliveryRefused, match="VersionChanged"):
         stage(online, key)
+    assert "came back with other bytes" in told_in_private(online, key)
     assert not folder.exists()
 
 
@@ -139,15 +146,18 @@ def test_a_gated_delivery_with_its_manifest(online: Installation) -> None:
         "files": {"a.zip": {"sha256": SHA}, "b.zip": {"md5": "0" * 32}},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(errors.BadManifest, match=r"missing: b\.zip"):
+    with pytest.raises(DeliveryRefused, match="BadManifest"):
         stage(online, key)
+    assert "missing: b.zip" in told_in_private(online, key)
     del manifest["files"]["b.zip"]
     (folder / "manifest.json").write_text(json.dumps({**manifest, "version": "8"}))
-    with pytest.raises(errors.BadManifest, match="that of ham10000@8"):
+    with pytest.raises(DeliveryRefused, match="BadManifest"):
         stage(online, key)
+    assert "that of ham10000@8" in told_in_private(online, key)
     (folder / "manifest.json").write_text(json.dumps({**manifest, "files": {"a.zip": {"bytes": 3}}}))
-    with pytest.raises(errors.BadManifest, match="sha256 or md5 of every file"):
+    with pytest.raises(DeliveryRefused, match="BadManifest"):
         stage(online, key)
+    assert "sha256 or md5 of every file" in told_in_private(online, key)
     (folder / "manifest.json").write_text(json.dumps(manifest))
     workspace = stage(online, key)
     states = {r["path"]: r["checksum_state"] for r in workspace.part("files", parse_key(key)).to_pylist()}
@@ -161,7 +171,7 @@ def test_sums_are_a_manifest_too_and_a_wrong_one_is_refused(online: Installation
     folder.mkdir(parents=True)
     (folder / "a.zip").write_bytes(BODY)
     (folder / "SHA256SUMS").write_text(f"{'0' * 64}  a.zip\n")
-    with pytest.raises(errors.ChecksumMismatch):
+    with pytest.raises(DeliveryRefused, match="ChecksumMismatch"):
         stage(online, key)
     (folder / "SHA256SUMS").write_text(f"{SHA} *a.zip\n")
     stage(online, key)

@@ -15,7 +15,7 @@ from tabulate import tabulate
 
 from curation_dagster import links
 from curation_dagster.core.registry.keys import ArchiveVersionKey, parse_key
-from curation_dagster.core.report import drawing
+from curation_dagster.core.report import stage_drawing as drawing
 from curation_dagster.core.report.measured import measured_values
 from curation_dagster.partitions import ARCHIVE_VERSIONS
 from curation_dagster.schemas import TABLES
@@ -155,6 +155,11 @@ def shown(
             )
     if key is not None:
         metadata["technical_file"] = links.technical_file(workspace, key)
+    if report.changed is not None:
+        changes = [(c, newly, no_longer) for c, (newly, no_longer) in report.changed.items()]
+        metadata["decided_otherwise_than_before"] = (
+            markdown_table(changes, ["criterion", "newly fail", "no longer fail"]) if changes else "no image"
+        )
     return dg.MaterializeResult(
         metadata=metadata | dict(extra or {}), data_version=dg.DataVersion(report.fingerprint)
     )

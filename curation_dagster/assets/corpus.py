@@ -68,7 +68,7 @@ def decisions(context: dg.AssetExecutionContext, curation: Curation) -> dg.Mater
         tell(number, len(keys), "archive versions")
     report = StageReport(
         sum(tally.values()), **tally, fingerprint=digest.hexdigest(), reasons=reasons,
-        table_version=workspace.lake.version("decisions") or 0,
+        table_version=workspace.lake.version("decisions") or 0, changed=None,
     )  # fmt: skip
     workspace.record_stage(
         EVERYTHING, "decisions", report.counts, report.fingerprint,

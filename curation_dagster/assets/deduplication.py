@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 
 from curation_dagster.assets.common import archive_asset, global_asset, key_of, markdown_table, shown
 from curation_dagster.core.criteria.evaluate import evaluate
-from curation_dagster.core.duplicates.overlap import HEADERS
+from curation_dagster.core.duplicates.overlap import HEADERS, overlap_in
 from curation_dagster.core.registry.keys import ArchiveVersionKey
 from curation_dagster.gate import admission_of, archive_versions, groups_made_of, versions_in_view
-from curation_dagster.grouping import archives_overlap, group_images
+from curation_dagster.grouping import group_images
 from curation_dagster.resources import Curation
 from curation_dagster.stage import (
     finish,
@@ -100,7 +100,7 @@ def duplicates(context: dg.AssetExecutionContext, curation: Curation) -> dg.Mate
     shared = {
         "relations": _relations(groups),
         "overlap_of_archives": markdown_table(
-            [tuple(r.values()) for r in archives_overlap(workspace, groups).to_pylist()], HEADERS
+            [tuple(r.values()) for r in overlap_in(workspace.lake, groups).to_pylist()], HEADERS
         ),
     }
     return shown(workspace, "duplicates", report, shared)

@@ -12,7 +12,9 @@ import dagster as dg
 
 from curation_dagster.assets.common import archive_asset, key_of, markdown_table, shown
 from curation_dagster.core.progress import told_by
+from curation_dagster.core.records.assessment import assessment_rows
 from curation_dagster.core.records.joining import build_records
+from curation_dagster.core.records.tables import MetadataError
 from curation_dagster.core.report.assessment import assessment_markdown
 from curation_dagster.core.retrieval.containers import load_limits, open_bytes
 from curation_dagster.core.retrieval.errors import RetrievalError
@@ -46,7 +48,7 @@ def staged(context: dg.AssetExecutionContext, curation: Curation) -> dg.Material
         files = FILES.conform(inventory)
         expect_same_bytes(workspace, archive, files, is_new)
     except RetrievalError as error:
-        # `from None`: the event log would show the cause with the names of files in it
+        # `from None`: the event log would show the cause, with names of files and of what was answered in it
         raise refused(error, workspace.settings.staging, key) from None
     brought.clear()
     part = {"archive": key.archive, "version": key.version}
@@ -87,7 +89,10 @@ def records(context: dg.AssetExecutionContext, curation: Curation) -> dg.Materia
     workspace, key = curation.open(), key_of(context)
     archive = workspace.resolve(str(key))
     files = workspace.part("files", key)
-    built = build_records(archive, files, lambda row: open_bytes(row, workspace.settings.staging))
+    try:
+        built = build_records(archive, files, lambda row: open_bytes(row, workspace.settings.staging))
+    except (MetadataError, RetrievalError) as error:
+        raise refused(error, workspace.settings.staging, key) from None
     report = finish_with_criteria(
         workspace,
         key,
@@ -97,6 +102,12 @@ def records(context: dg.AssetExecutionContext, curation: Curation) -> dg.Materia
         rows_in=built.table.num_rows,
         inputs=workspace.inputs(key, "staged", descriptor=archive.digest, criteria=workspace.criteria.digest),
         run_id=context.run.run_id,
+    )
+    workspace.lake.replace(
+        "assessments",
+        assessment_rows(archive, built.assessment),
+        {"archive": key.archive, "version": key.version},
+        {"run_id": context.run.run_id},
     )
     return shown(
         workspace,

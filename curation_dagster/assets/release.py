@@ -86,7 +86,11 @@ def release(context: dg.AssetExecutionContext, curation: Curation) -> dg.Materia
         {"splits": workspace.stage(EVERYTHING, "splits")["fingerprint"]}, run,
     )  # fmt: skip
     report = StageReport(
-        **counts, fingerprint=made.seal, reasons={}, table_version=workspace.lake.version("releases") or 0
+        **counts,
+        fingerprint=made.seal,
+        reasons={},
+        table_version=workspace.lake.version("releases") or 0,
+        changed=None,
     )
     return shown(
         workspace,

@@ -9,7 +9,7 @@ from collections import Counter
 from curation_dagster.checks.catalogue import Outcome, fact, nothing_found
 from curation_dagster.core.imaging.measure import measured_by
 from curation_dagster.core.registry.keys import ArchiveVersionKey
-from curation_dagster.schemas import TABLES
+from curation_dagster.schemas import TABLES, UNIFIED
 from curation_dagster.workspace import Workspace
 
 _PER_IMAGE = ("records", "quality", "deidentified", "harmonized", "duplicates_within")
@@ -233,23 +233,11 @@ def every_null_of_the_unified_schema_has_a_reason(
     What to do: the mapping of the named column is incomplete; correct the descriptor or report it, and materialize
     `harmonized` again.
     """
-    columns = [
-        "diagnosis_source_label",
-        "icd11_code",
-        "confirmation",
-        "age_years",
-        "sex",
-        "fitzpatrick",
-        "anatomy_code",
-        "modality",
-        "patient_key",
-        "lesion_key",
-    ]
-    rows = workspace.part("harmonized", key, ["image_id", "missing", *columns]).to_pylist()
+    rows = workspace.part("harmonized", key, ["image_id", "missing", *UNIFIED]).to_pylist()
     counts: Counter[str] = Counter()
     for row in rows:
         explained = json.loads(row["missing"] or "{}")
-        counts.update(c for c in columns if row[c] is None and not explained.get(c))
+        counts.update(c for c in UNIFIED if row[c] is None and not explained.get(c))
     problems = [f"{column}: {n} nulls without a reason" for column, n in sorted(counts.items())]
     return nothing_found(problems, f"{len(rows)} rows")
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 
 from curation_dagster import trail
 from curation_dagster.checks.catalogue import Outcome, fact, nothing_found
 from curation_dagster.core.registry.keys import ArchiveVersionKey
 from curation_dagster.core.release.bundle import broken_seals
+from curation_dagster.core.release.flow import broken_sums
 from curation_dagster.core.release.reconcile import contradictions
 from curation_dagster.core.review.approvals import current_approval
 from curation_dagster.core.review.people import same_person
@@ -129,6 +131,46 @@ def the_numbers_of_the_release_agree_with_its_tables(
         if said != counted:
             problems.append(f"release {last['release']} states {said} {name}; its tables hold {counted}")
     return nothing_found(problems, f"{view.images.num_rows} images in release {last['release']}")
+
+
+@fact("release")
+def every_image_is_in_exactly_one_box_of_the_flow(
+    workspace: Workspace, _: ArchiveVersionKey, __: str
+) -> Outcome:
+    """The flow in the last bundle adds up by itself, and its boxes hold as many images as the tables, asked box by box. Protocol S.9.
+
+    What to do: don't hand the release out; report a defect of the code.
+    """
+    last = max(workspace.lake.read("releases").to_pylist(), key=lambda r: r["release"])
+    path = workspace.settings.releases / last["folder"] / "documents" / "flow.numbers.json"
+    try:
+        numbers = json.loads(path.read_bytes())
+        problems = broken_sums(numbers)
+        whole = next(s for s in numbers["scopes"] if s["kind"] == "all")
+        told = {s["key"]: s["n"] for s in whole["steps"]}
+    except (OSError, ValueError, KeyError, StopIteration) as error:
+        return Outcome(False, f"release {last['release']}: its flow can't be read: {error!r}")
+    with view_of_release(workspace, last).sql("records", "decisions", "corpus", "splits") as sql:
+        ids = "SELECT DISTINCT archive, version, image_id FROM"
+        fails = f"{ids} decisions WHERE outcome = 'fail'"
+        for key, query in (
+            ("entered", f"{ids} records"),
+            ("passed", f"{ids} records EXCEPT {fails}"),
+            ("corpus", f"{ids} corpus"),
+            ("released", f"{ids} splits WHERE split IS NOT NULL"),
+        ):
+            counted = sql.execute(f"SELECT count(*) FROM ({query})").fetchall()[0][0]
+            if told.get(key) != counted:
+                problems.append(f"flow: {told.get(key)} images at {key!r}, {counted} in the tables")
+        sides = dict(
+            sql.execute("SELECT split, count(*) FROM splits WHERE split IS NOT NULL GROUP BY 1").fetchall()
+        )
+    problems += [
+        f"flow: {n} images on the side {side}, {sides.get(side, 0)} in the tables"
+        for side, n in whole["sides"].items()
+        if n != sides.get(side, 0)
+    ]
+    return nothing_found(problems, f"{told['entered']} images, each in one box")
 
 
 @fact("release")

@@ -26,7 +26,7 @@ from curation_dagster.schemas.harmonization import (
     UNIFIED,
     UNIFIED_COLUMNS,
 )
-from curation_dagster.schemas.intake import FILES, RECORDS
+from curation_dagster.schemas.intake import ASSESSMENTS, FILES, RECORDS
 from curation_dagster.schemas.people import APPROVALS, REVIEW_QUEUE, REVIEWS
 from curation_dagster.schemas.quality import MEASUREMENTS, QUALITY
 from curation_dagster.schemas.release import (
@@ -68,7 +68,7 @@ TABLES: dict[str, Table] = {
         FILES, RECORDS, MEASUREMENTS, QUALITY, DEIDENTIFIED, DUPLICATES_WITHIN, HARMONIZED, DUPLICATES, LINKS, SEARCHED,
         VERDICTS_TABLE, DECISIONS, CORPUS, PUBLISHED, ADMISSIONS, STAGES_TABLE, CHECK_RESULTS,
         REVIEW_QUEUE, REVIEWS, APPROVALS, DEIDENTIFICATION_RECORD,
-        LABEL_WORKLIST, MISSINGNESS,
+        LABEL_WORKLIST, MISSINGNESS, ASSESSMENTS,
         RETRIEVALS, URL_FATES, SOURCE_PROBES, VERSION_CHANGES, CRITERIA_CHANGES, STAGING_EMPTIED,
         SPLITS, SPLIT_HISTORY, RELEASES, WITHDRAWALS, WITHDRAWN, AUDIT, CRITERIA_FILES,
     )
@@ -78,6 +78,7 @@ __all__ = [
     "ADMISSIONS",
     "APPROVALS",
     "ARCHIVE",
+    "ASSESSMENTS",
     "AUDIT",
     "CHECK_RESULTS",
     "CONFIRMATIONS",

@@ -90,3 +90,32 @@ RECORDS = Table(
     ),
     ("archive", "version"),
 )
+
+ASSESSMENTS = Table(
+    "assessments",
+    "The initial assessment of each archive version: counts, labels, distributions, blanks and issues, as they were found. "
+    "No id, no name, no free text.",
+    ("archive", "version", "section", "number"),
+    (
+        ARCHIVE,
+        VERSION,
+        column(
+            "section",
+            TEXT,
+            "What the row is about.",
+            nullable=False,
+            isin=("counts", "join_states", "labels", "columns", "distributions", "reasons", "issues"),
+            clause="S.3 Assess",
+        ),
+        column("number", pa.int64(), "Place in the section, from 1.", nullable=False, ge=1),
+        column("subject", TEXT, "Field of the record, for distributions and reasons."),
+        column("value", TEXT, "What was counted, or the issue in words.", nullable=False),
+        column("counted", pa.int64(), "How often; of a column, its blanks. Null for issues.", ge=0),
+        column("of", pa.int64(), "Of how many records, for columns.", ge=0),
+        column("distinct", pa.int64(), "Different values of a column.", ge=0),
+        column("icd11_code", TEXT, "Code of a label."),
+        column("relation", TEXT, "How code and label relate; null where no vocabulary knows the label."),
+        RUN,
+    ),
+    ("archive", "version"),
+)

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections import defaultdict
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
+from curation_dagster.core.duplicates.overlap import overlap_in
 from curation_dagster.core.harmonize.anatomy import common_site
 from curation_dagster.core.harmonize.diagnosis import diagnosis_of
 from curation_dagster.core.registry.keys import parse_key
 from curation_dagster.core.registry.loading import load_registry
+from curation_dagster.core.release.groups import tied
 from curation_dagster.grouping import group_images
 from curation_dagster_tests.archives.golden import curated_once
 from curation_dagster_tests.installation import Installation
 
 Name = tuple[str, str]  # archive and source id
+PERSON = ("image_id", "patient_key", "lesion_key")
 
 OVERLAPPING = (
     "ham10000",
@@ -45,11 +50,13 @@ class Overlap:
                 if row["path"] is not None:
                     self.name[row["image_id"]] = (row["archive"], row["source_id"])
                     self.records[row["archive"], row["source_id"]] = row | unified[row["image_id"]]
-        self.rows = {
-            self.name[r["image_id"]]: r
-            for r in group_images(workspace, keys, admitted=None).to_pylist()
-            if r["image_id"] in self.name
+        groups = group_images(workspace, keys, admitted=None)
+        self.rows = {self.name[r["image_id"]]: r for r in groups.to_pylist() if r["image_id"] in self.name}
+        self.shared = {
+            (r.pop("archive"), r.pop("other")): r for r in overlap_in(workspace.lake, groups).to_pylist()
         }
+        unified = pa.concat_tables([workspace.part("harmonized", k, list(PERSON)) for k in keys])
+        self.cases = list(tied(unified, groups).values())
         self.members: dict[str, set[Name]] = defaultdict(set)
         for name, row in self.rows.items():
             if row["group_id"] is not None:
@@ -63,6 +70,19 @@ class Overlap:
         """Return the other members of an image's group."""
         group = self.rows[name]["group_id"]
         return set() if group is None else self.members[group] - {name}
+
+    def lesions(self, archive: str) -> dict[str, list[str]]:
+        """Return the source ids of each lesion of an archive that several of its pictures show."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for id in self.of(archive):
+            if (key := self.records[archive, id]["lesion_key"]) is not None:
+                found[key].append(id)
+        return {key: ids for key, ids in found.items() if len(ids) > 1}
+
+    def in_one_case(self, *names: Name) -> bool:
+        """Return whether the pictures are kept together wherever images are divided."""
+        ids = {self.records[n]["image_id"] for n in names}
+        return any(ids <= set(case) for case in self.cases)
 
 
 @pytest.fixture(scope="session")
@@ -155,6 +175,48 @@ def test_the_two_views_of_a_lesion_are_no_duplicates(overlap: Overlap) -> None:
         "dermoscopic",
     }
     assert all(not overlap.with_(("milk10k", i)) for i in overlap.of("milk10k"))
+    # a clinical and a dermoscopic view of each lesion: one case, two pictures
+    pairs = overlap.lesions("milk10k")
+    assert sum(map(len, pairs.values())) == len(overlap.of("milk10k")) > 0
+    for ids in pairs.values():
+        assert sorted(overlap.records["milk10k", i]["modality"] for i in ids) == ["clinical", "dermoscopic"]
+        assert overlap.in_one_case(*(("milk10k", i) for i in ids))
+
+
+def test_photographs_of_one_lesion_are_one_case_and_as_many_pictures(overlap: Overlap) -> None:
+    """Taken again with the same camera: what they share is the lesion, and both may train a device."""
+    views = overlap.lesions("ham10000")
+    taken_again = 0
+    for ids in views.values():
+        for first, second in itertools.combinations(ids, 2):
+            one, other = ("ham10000", first), ("ham10000", second)
+            assert overlap.in_one_case(one, other)
+            assert overlap.rows[one]["group_id"] is None or other not in overlap.with_(one), (first, second)
+            taken_again += overlap.rows[one]["relation"] != "unreadable" != overlap.rows[other]["relation"]
+    assert taken_again >= 3
+    # the reverse: copies that nobody noticed go under lesions of their own, and are duplicates all the same
+    of_lesion = {i: key for key, ids in views.items() for i in ids}
+    copies = [
+        (one, other)
+        for one in overlap.of("ham10000")
+        for archive, other in overlap.with_(("ham10000", one))
+        if archive == "ham10000" and one < other
+    ]
+    assert copies
+    assert all(of_lesion.get(a, a) != of_lesion.get(b, b) for a, b in copies)
+
+
+def test_the_overlap_of_archives_shows_what_lies_in_what(overlap: Overlap) -> None:
+    counts = {pair: row["images"] for pair, row in overlap.shared.items()}
+    # of the 21 pictures of ISIC 2019, seven are from each; all are re-encoded, so no file and no pixel is the same
+    for source in ("ham10000", "bcn20000", "isic_2016"):
+        assert overlap.shared["isic_2019", source] == {
+            "images": 7, "same_file": 0, "same_pixels": 0, "near": 7,
+        }, source  # fmt: skip
+    assert counts["bcn20000", "bcn20000_isic"] == len(overlap.of("bcn20000"))
+    assert counts["isic_2020", "isic_2020_dicom"] == len(overlap.of("isic_2020"))
+    assert {pair[::-1] for pair in counts} == counts.keys()
+    assert not [pair for pair in counts if "milk10k" in pair]
 
 
 # -- one word, several meanings --------------------------------------------------------------------
@@ -262,7 +324,9 @@ def test_a_scale_of_skin_tone_is_no_phototype(overlap: Overlap) -> None:
     for id in overlap.of("milk10k"):
         record = overlap.records["milk10k", id]
         assert record["fitzpatrick"] is None
-        assert json.loads(record["source_values"])["skin_tone_class"] in set("012345")
+        stated = json.loads(record["source_values"])["skin_tone_class"]
+        assert stated in set("012345")
+        assert (record["skin_tone_scale"], record["skin_tone_value"]) == ("isic_skin_tone_class", stated)
 
 
 def test_days_of_barcelona_are_found_and_only_their_year_goes_on(made: Installation) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from curation_dagster.core.registry.loading import ArchiveVersion, load_registry
 from curation_dagster.core.registry.models import Version
 from curation_dagster.samples import ddi, lists
 from curation_dagster.samples.delivery import csv_bytes
+from curation_dagster.schemas import UNIFIED
 from curation_dagster_tests.core.records.builders import records_of
 
 REGISTRY = load_registry()
@@ -163,6 +165,7 @@ def test_a_crop_of_healthy_skin_has_its_parent_and_is_no_case() -> None:
         for n in ("image_0014", "image_0014_crop1", "image_0099_crop1")
     }
     made = REGISTRY.resolve("agppga_healthy_skin@2025-12-18")
+    made = replace(made, version=made.version.model_copy(update={"images": None}))  # three stand for all
     records = records_of(made, files).table
     found = {r["source_id"]: r for r in records.to_pylist()}
     unified = {r["image_id"]: r for r in harmonize(made, records, b"secret").to_pylist()}
@@ -189,6 +192,30 @@ class TestRealLists:
         assert shares == dict(made.descriptor.licence.images)
         assert set(stated) == set(made.descriptor.licence.values)
         assert {r["icd11_code"] for r in unified} == {"EA90.40"}
+
+    @pytest.mark.parametrize(
+        ("key", "path", "real", "count"),
+        [
+            ("agppga_v1@5a752b7", "data/V1_public_image_urls.csv", "agppga/V1_public_image_urls.csv", 172),
+            ("agppga_internet@2025-12-18", "data/NSL/internet_images_urls.txt", "agppga/internet_images_urls.txt", 10),
+            ("pad_ufes_20@1", "metadata.csv", "pad_ufes_20/metadata.csv", 2298),
+        ],
+    )  # fmt: skip
+    def test_no_row_of_a_real_file_is_lost_and_every_null_has_its_reason(
+        self, key: str, path: str, real: str, count: int
+    ) -> None:
+        made = REGISTRY.resolve(key)
+        records = records_of(made, {path: (Path(REAL or "") / real).read_bytes()}).table
+        unified = harmonize(made, records, b"secret").to_pylist()
+        assert len(unified) == count
+        assert sorted(records["record_row"].to_pylist()) == list(range(1, count + 1))
+        unexplained = {
+            field
+            for row in unified
+            for field in UNIFIED
+            if row[field] is None and not json.loads(row["missing"]).get(field)
+        }
+        assert unexplained == set()
 
     def test_the_list_of_pages_has_ten_lines_of_nine_addresses(self) -> None:
         content = (Path(REAL or "") / "agppga/internet_images_urls.txt").read_bytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -185,6 +186,13 @@ def damage_a_release(workspace: Workspace) -> None:
     path.write_text(path.read_text().replace("images entered", "pictures entered"))
 
 
+def lose_an_image_in_the_flow(workspace: Workspace) -> None:
+    path = workspace.settings.releases / "1" / "documents" / "flow.numbers.json"
+    numbers = json.loads(path.read_bytes())
+    numbers["scopes"][0]["steps"][0]["n"] += 1
+    path.write_text(json.dumps(numbers))
+
+
 PER_IMAGE = ("records", "quality", "deidentified", "harmonized", "duplicates_within")
 BREAKS: dict[str, Callable[[Workspace], None]] = {
     "staged-every_file_of_the_delivery_is_in_the_inventory": drop_staged_file,
@@ -218,6 +226,7 @@ BREAKS: dict[str, Callable[[Workspace], None]] = {
     "splits-the_whole_table_matches_its_declaration": edit("splits", with_value("split", "training")),
     "release-every_release_is_as_it_was_sealed": damage_a_release,
     "release-the_numbers_of_the_release_agree_with_its_tables": edit("releases", with_value("images", 10_000)),
+    "release-every_image_is_in_exactly_one_box_of_the_flow": lose_an_image_in_the_flow,
     "release-every_release_was_approved_by_another_than_its_author": edit("releases", with_value("approver", "Author")),
     "release-the_audit_trail_is_unbroken": edit("audit", without_first),
     "corpus-the_whole_table_matches_its_declaration": edit("corpus", with_value("sex", "unknown")),

@@ -68,7 +68,7 @@ def keep_up(server: Server, condition: Callable[[], object], seconds: float, wha
             if process.poll() is not None:
                 server.start(name)
         time.sleep(0.5)
-    logs = "\n".join(f"--- {n}\n{server.log(n).read_text()[-1500:]}" for n in ("daemon", "code"))
+    logs = "\n".join(f"--- {n}\n{server.log(n).read_text()[-9000:]}" for n in ("daemon", "code"))
     raise AssertionError(f"waited {seconds:g} s for {what}\n{logs}")
 
 

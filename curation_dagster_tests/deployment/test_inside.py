@@ -118,7 +118,7 @@ def test_what_was_backed_up_comes_back(curated: Server, tmp_path: Path) -> None:
         "storage.tar",
     ]
     assert backup.stat().st_mode & 0o077 == 0
-    assert list(before["runs"]) == [curated.run_id]
+    assert curated.run_id in before["runs"]  # other tests of this server may have launched more
     assert len(before["events"][curated.run_id]) > 100
     assert before["made"]["measurements"] == {KEY}
     assert sum(len(versions) > 0 for versions in before["tables"].values()) > 10

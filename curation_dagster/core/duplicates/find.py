@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -24,7 +25,7 @@ from curation_dagster.core.duplicates.grouping import (
 from curation_dagster.core.duplicates.labels import Related, in_conflict, labels_of
 from curation_dagster.core.duplicates.representatives import Facts, RepresentativeRule
 from curation_dagster.core.duplicates.slices import near_pairs
-from curation_dagster.core.duplicates.verification import LINKS, Thumbnails, verify
+from curation_dagster.core.duplicates.verification import LINKS, Look, ReadThumbnails, Thumbnails, verify
 from curation_dagster.schemas import DUPLICATES
 
 NOT_OURS = ("verdict", "failed", "review", "run_id")  # what others fill in behind the search
@@ -44,6 +45,7 @@ def find_groups(
     thumbnails: Thumbnails | None = None,
     workers: int = 1,
     pairs_within: NearPairs = near_pairs,
+    look: Look | None = None,
 ) -> pa.Table:
     """Return how each image relates to the others.
 
@@ -68,8 +70,8 @@ def find_groups(
         :func:`~curation_dagster.core.duplicates.verification.verify`.
     workers : int
         Threads.
-    pairs_within : callable
-        What finds near hashes: this machine, or a cluster.
+    pairs_within, look : callable
+        What finds near hashes, and what looks at doubtful pairs: this machine, or a cluster.
 
     Returns
     -------
@@ -87,7 +89,7 @@ def find_groups(
     if thumbnails is None:
         _require(images, ("thumbnail_64", "thumbnail_256"))
         thumbnails = thumbnails_in(images)
-    links = find_links(images, bounds, thumbnails, workers, pairs_within=pairs_within).links
+    links = find_links(images, bounds, thumbnails, workers, None, None, pairs_within, look).links
     rule = RepresentativeRule(representative_rule, confirmation_rank)
     return groups_of(images, facts, links, rule, related)
 
@@ -123,6 +125,7 @@ def find_links(
     remembered: pa.Table | None = None,
     searched: pa.Table | None = None,
     pairs_within: NearPairs = near_pairs,
+    look: Look | None = None,
 ) -> Linked:
     """Return the verified links among the images.
 
@@ -132,8 +135,8 @@ def find_links(
         ``fresh`` and ``kept`` of the last search, put together, and its ``fresh_ids`` and ``kept_ids``. Images of
         ``searched`` are not compared with each other again. The result is that of a search from scratch, provided that
         ``searched`` holds images that were all compared with each other, by the same code and the same radii.
-    pairs_within : callable
-        What finds near hashes: this machine, or a cluster.
+    pairs_within, look : callable
+        What finds near hashes, and what looks at doubtful pairs: this machine, or a cluster.
     """
     chosen = searchable(images).select(list(_SEARCHED))
     if remembered is None or searched is None:
@@ -143,7 +146,7 @@ def find_links(
     known_ids = kept_ids["image_id"].combine_chunks()
     known = pc.is_in(images["image_id"], known_ids)
     near = search(images.filter(pc.invert(known)), images.filter(known), bounds, workers, pairs_within)
-    found = verify(near, thumbnails, bounds, workers)
+    found = verify(near, thumbnails, bounds, workers, look)
     kept = remembered.filter(
         pc.and_(pc.is_in(remembered["a"], known_ids), pc.is_in(remembered["b"], known_ids))
     )
@@ -191,10 +194,12 @@ def thumbnails_in(images: pa.Table) -> Thumbnails:
     """Return a reader of the thumbnails that ``images`` holds."""
     chosen = images.select(["image_id", "thumbnail_64", "thumbnail_256"])
 
-    def read(image_ids: list[str]) -> pa.Table:
-        return chosen.filter(pc.is_in(chosen["image_id"], pa.array(image_ids, pa.string())))
+    @contextlib.contextmanager
+    def opened(image_ids: list[str]) -> Iterator[ReadThumbnails]:
+        del image_ids  # all of them are in memory
+        yield lambda ids: chosen.filter(pc.is_in(chosen["image_id"], pa.array(ids, pa.string())))
 
-    return read
+    return opened
 
 
 def _group(

@@ -4,8 +4,25 @@ from __future__ import annotations
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
+
+from curation_dagster.core.imaging.measure import measured_by
+from curation_dagster.lake import Lake
 
 HEADERS = ("archive", "shares with", "images", "same file", "same pixels", "near")
+Matrix = tuple[list[str], list[list[str | int]]]
+
+
+def overlap_in(lake: Lake, groups: pa.Table) -> pa.Table:
+    """Return :func:`overlap` of the rows of ``duplicates``, with the digests of pixels from ``measurements``."""
+    grouped = groups.select(["image_id", "archive", "sha256", "group_id"])
+    with lake.sql("measurements", groups=grouped.filter(pc.is_valid(grouped["group_id"]))) as sql:
+        members = sql.sql(
+            "SELECT image_id, archive, g.sha256, pixel_sha256, group_id FROM groups g "
+            "LEFT JOIN measurements m ON m.sha256 = g.sha256 AND m.measured_by = ?",
+            params=[measured_by()],
+        ).to_arrow_table()
+    return overlap(members)
 
 
 def overlap(members: pa.Table) -> pa.Table:
@@ -39,3 +56,20 @@ def overlap(members: pa.Table) -> pa.Table:
             FROM pairs GROUP BY archive, other ORDER BY archive, other
             """
         ).to_arrow_table()
+
+
+def matrix(shared: pa.Table) -> Matrix:
+    """Return headers and rows of a square table of archives: how many images of the row's archive lie in the column's.
+
+    Parameters
+    ----------
+    shared : pyarrow.Table
+        What :func:`overlap` returns. It is not symmetric: two images of one archive may show one picture of another.
+        Archives that share nothing are left out, and so is the diagonal.
+    """
+    counts = {(r["archive"], r["other"]): r["images"] for r in shared.to_pylist()}
+    names = sorted({name for pair in counts for name in pair})
+    rows: list[list[str | int]] = [
+        [a, *("" if a == b else counts.get((a, b), 0) for b in names)] for a in names
+    ]
+    return ["images of", *(f"in {name}" for name in names)], rows

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curation_dagster.core.duplicates.pairs import Pairs
-from curation_dagster.core.duplicates.variants import WORD_BITS, Hashes
+from curation_dagster.core.duplicates.variants import WORD_BITS, Hashes, Words
 
 NONE = -1  # a radius that is not asked for
 _WIDEST = 16  # bits of a band: a bucket for each of its values must fit the memory
@@ -128,19 +128,27 @@ def run(left: Hashes, right: Hashes | None, part: Slice) -> Pairs:
     from curation_dagster.core.duplicates.kernels import join_band, scan_rows
 
     within = right is None
-    columns = left.words if right is None else right.words
+    rows = _read_only(left.words)
+    columns = rows if right is None else _read_only(right.words)
     nothing = np.empty((4, 0), np.uint64)
-    transposed = left.transposed.words if part.dihedral_radius != NONE else nothing
+    transposed = _read_only(left.transposed.words if part.dihedral_radius != NONE else nothing)
     if part.bands:
         found = join_band(
-            left.words, transposed, columns, within, part.radius, part.dihedral_radius,
+            rows, transposed, columns, within, part.radius, part.dihedral_radius,
             bands_of(part.bands), part.band, part.pair_ns,
         )  # fmt: skip
     else:
         found = scan_rows(
-            left.words, transposed, columns, part.start, part.stop, within, part.radius, part.dihedral_radius
+            rows, transposed, columns, part.start, part.stop, within, part.radius, part.dihedral_radius
         )
     return Pairs.of_rows(found)
+
+
+def _read_only(words: Words) -> Words:
+    """Return a view that can't be written: what comes from a cluster can't either, and would be compiled for anew."""
+    view = words.view()
+    view.flags.writeable = False
+    return view
 
 
 def near_pairs(

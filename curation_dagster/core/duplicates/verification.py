@@ -14,8 +14,9 @@ import itertools
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -33,7 +34,14 @@ from curation_dagster.core.duplicates.keypoints import (
 )
 from curation_dagster.core.duplicates.variants import IDENTITY, VARIANTS
 
-Thumbnails = Callable[[list[str]], pa.Table]
+ReadThumbnails: TypeAlias = Callable[[list[str]], pa.Table]
+"""From some image_ids to a table with ``image_id``, ``thumbnail_64`` and ``thumbnail_256``."""
+
+Thumbnails: TypeAlias = Callable[[list[str]], AbstractContextManager[ReadThumbnails]]
+"""Opened once with all image_ids that will be asked for, so that whoever keeps them needs a single pass over them."""
+
+Look: TypeAlias = Callable[[pa.Table, ReadThumbnails, DuplicateBounds, int], pa.Table]
+"""As :func:`look_here`."""
 
 KINDS = ("same_file", "same_pixels", "derived", "near", "uncertain")  # the strongest first
 LINKS = pa.schema(
@@ -73,7 +81,11 @@ class _Link:
 
 
 def verify(
-    candidates: pa.Table, thumbnails: Thumbnails, bounds: DuplicateBounds, workers: int = 1
+    candidates: pa.Table,
+    thumbnails: Thumbnails,
+    bounds: DuplicateBounds,
+    workers: int = 1,
+    look: Look | None = None,
 ) -> pa.Table:
     """Return the links among the candidates, one row per pair that is linked.
 
@@ -82,12 +94,15 @@ def verify(
     candidates : pyarrow.Table
         Schema ``CANDIDATES`` of :mod:`~curation_dagster.core.duplicates.candidates`.
     thumbnails : callable
-        Of a list of image_ids; returns a table with ``image_id``, ``thumbnail_64`` (4,096 bytes, 64x64 grey) and
-        ``thumbnail_256`` (grey JPEG). Called in this thread, for at most a thousand images at once.
+        Opened with the image_ids of all doubtful pairs, and not at all if there is none. What it gives is called in this
+        thread, for some thousand images at once, and returns ``thumbnail_64`` (4,096 bytes, 64x64 grey) and
+        ``thumbnail_256`` (grey JPEG) of each.
     bounds : DuplicateBounds
         What is enough.
     workers : int
         Threads that compare.
+    look : callable or None
+        What looks at doubtful pairs: the threads of this machine (:func:`look_here`), or a cluster.
 
     Returns
     -------
@@ -109,9 +124,25 @@ def verify(
     if doubtful.num_rows and sure.num_rows:  # near as it is and mirrored as well: no further look
         doubtful = doubtful.join(keys, keys=["a", "b"], join_type="left anti")
     doubtful = doubtful.sort_by([(c, "ascending") for c in ("a", "b", "distance", "variant")])
-    looked = list(_looked_at(doubtful, thumbnails, bounds, workers))
-    links = pa.concat_tables([_settled(sure, bounds), _table(looked)])
+    looked = LINKS.empty_table()
+    if doubtful.num_rows:
+        ids = pc.unique(pa.chunked_array([*doubtful["a"].chunks, *doubtful["b"].chunks]))
+        with thumbnails(sorted(ids.to_pylist())) as read:
+            looked = (look or look_here)(doubtful, read, bounds, workers)
+    links = pa.concat_tables([_settled(sure, bounds), looked])
     return links.sort_by([("a", "ascending"), ("b", "ascending")])
+
+
+def look_here(doubtful: pa.Table, read: ReadThumbnails, bounds: DuplicateBounds, workers: int) -> pa.Table:
+    """Return the links among doubtful pairs, found in threads of this machine.
+
+    Parameters
+    ----------
+    doubtful : pyarrow.Table
+        Candidates ordered by a, b, distance and variant. A pair's link depends on its own rows only, so they may be looked
+        at in parts, as long as none parts the rows of a pair.
+    """
+    return _table(list(_looked_at(doubtful, read, bounds, workers)))
 
 
 def _settled(sure: pa.Table, bounds: DuplicateBounds) -> pa.Table:
@@ -154,9 +185,9 @@ def _table(links: Sequence[_Link]) -> pa.Table:
 
 
 def _looked_at(
-    doubtful: pa.Table, thumbnails: Thumbnails, bounds: DuplicateBounds, workers: int
+    doubtful: pa.Table, read: ReadThumbnails, bounds: DuplicateBounds, workers: int
 ) -> Iterator[_Link]:
-    views = _Views(thumbnails, keypoint_method())
+    views = _Views(read, keypoint_method())
     with ThreadPoolExecutor(workers) as pool:
         waiting: deque[Future[list[_Link]]] = deque()
         for batch in _batches(doubtful):
@@ -198,16 +229,16 @@ class _View:
 class _Views:
     """Views of pictures; the most recently used stay in memory."""
 
-    def __init__(self, thumbnails: Thumbnails, method: KeypointMethod) -> None:
+    def __init__(self, read: ReadThumbnails, method: KeypointMethod) -> None:
         self.method = method
-        self._thumbnails = thumbnails
+        self._read = read
         self._kept: OrderedDict[tuple[str, int], _View] = OrderedDict()
 
     def of(self, keys: set[tuple[str, int]], pool: ThreadPoolExecutor) -> dict[tuple[str, int], _View]:
         missing = sorted(k for k in keys if k not in self._kept)
         if missing:
             ids = sorted({image_id for image_id, _ in missing})
-            stored = {row["image_id"]: row for row in self._thumbnails(ids).to_pylist()}
+            stored = {row["image_id"]: row for row in self._read(ids).to_pylist()}
             absent = [i for i in ids if i not in stored]
             if absent:
                 raise ThumbnailError(

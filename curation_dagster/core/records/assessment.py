@@ -7,7 +7,7 @@ names and free text never do.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from curation_dagster.core.harmonize import anatomy
 from curation_dagster.core.harmonize.diagnosis import combined, shown_label
 from curation_dagster.core.harmonize.fields import Field, convert_field
 from curation_dagster.core.registry.loading import ArchiveVersion
-from curation_dagster.schemas import JOIN_STATES
+from curation_dagster.schemas import ASSESSMENTS, JOIN_STATES
 
 _DECADE = 10
 # fewer columns than this may well be blank together by chance
@@ -105,6 +105,48 @@ def assess(
         "reasons": reasons,
         "issues": issues,
     }
+
+
+def assessment_rows(archive_version: ArchiveVersion, assessment: Mapping[str, Any]) -> pa.Table:
+    """Return what :func:`assess` found as rows of ``assessments`` without run_id."""
+    found: list[dict[str, Any]] = []
+
+    def add(section: str, rows: Iterable[dict[str, Any]]) -> None:
+        found.extend({"section": section, "number": i, **row} for i, row in enumerate(rows, 1))
+
+    for section in ("counts", "join_states"):
+        add(section, ({"value": k, "counted": n} for k, n in assessment[section].items()))
+    for section in ("distributions", "reasons"):
+        add(
+            section,
+            (
+                {"subject": s, "value": v, "counted": n}
+                for s, c in assessment[section].items()
+                for v, n in c.items()
+            ),
+        )
+    add(
+        "labels",
+        (
+            {
+                "value": r["label"],
+                "counted": r["records"],
+                "icd11_code": r["icd11_code"],
+                "relation": r["relation"],
+            }
+            for r in assessment["labels"]
+        ),
+    )
+    add(
+        "columns",
+        (
+            {"value": r["column"], "counted": r["blank"], "of": r["records"], "distinct": r["distinct"]}
+            for r in assessment["columns"]
+        ),
+    )
+    add("issues", ({"value": i} for i in assessment["issues"]))
+    key = archive_version.key
+    return ASSESSMENTS.conform([{"archive": key.archive, "version": key.version, **r} for r in found])
 
 
 def _tally(values: Iterable[Any]) -> dict[str, int]:

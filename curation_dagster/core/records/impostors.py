@@ -1,13 +1,15 @@
 """Tables that bear the right name and are another one: another data set, or another release.
 
 A file named ``HAM10000_metadata.csv`` with three columns is about on GitHub, and holds ids of another data set. Column
-names are looked at while a table is read; here it is the form of its ids and the number of its rows.
+names are looked at while a table is read; here it is the form of its ids and the number of its rows, or of the images
+of an archive without a table.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from curation_dagster.core.records.tables import MetadataError
 from curation_dagster.core.registry.loading import ArchiveVersion
@@ -50,20 +52,33 @@ def foreign_keys(
     return {i: f"has an id that is not like {spec.key_pattern}" for i in foreign if i not in malformed}
 
 
-def check_count(archive_version: ArchiveVersion, found: int) -> None:
-    """Refuse tables that hold another number of records than the publisher states, beyond the declared tolerance.
+class AnotherRelease(MetadataError):
+    """The delivery holds another number of records or images than its publisher states for the version."""
+
+    names_files = False
+
+
+def check_count(archive_version: ArchiveVersion, found: int, what: Literal["records", "images"]) -> None:
+    """Refuse a delivery of another size than the publisher states, beyond the declared tolerance.
+
+    Parameters
+    ----------
+    what : {"records", "images"}
+        Images are counted where an archive has no table of them.
 
     Raises
     ------
-    MetadataError
-        If they do.
+    AnotherRelease
+        If it is.
     """
-    stated, tolerance = archive_version.version.records, archive_version.version.records_tolerance
+    version = archive_version.version
+    stated, tolerance = getattr(version, what), version.records_tolerance
     if stated is None or tolerance is None or abs(found - stated) <= tolerance * stated:
         return
     allowed = "exactly" if not tolerance else f"within {tolerance:.1%}"
-    raise MetadataError(
-        f"{archive_version.key}: expected {stated} records ({allowed}), as the publisher states for this version; the "
-        f"tables hold {found}. No records were written. The delivery is incomplete, or of another release: fetch it "
+    holds = "the tables hold" if what == "records" else "the delivery holds"
+    raise AnotherRelease(
+        f"{archive_version.key}: expected {stated} {what} ({allowed}), as the publisher states for this version; "
+        f"{holds} {found}. No records were written. The delivery is incomplete, or of another release: fetch it "
         "again, or declare the release as a version of its own."
     )

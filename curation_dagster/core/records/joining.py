@@ -132,7 +132,9 @@ def build_records(archive_version: ArchiveVersion, files: pa.Table, read: ReadFi
     keyed = [i for i, source in enumerate(sources) if source.spec.image_key is not None]
     if keyed:
         first, lookups = absorb(sources[keyed[0]], sources[keyed[0] + 1 :])
-        check_count(archive_version, len(set(zip(first.files, first.rows, strict=True))))
+        check_count(archive_version, len(set(zip(first.files, first.rows, strict=True))), "records")
+    elif not descriptor.layout.metadata:
+        check_count(archive_version, len({f.source_id for f in images if f.has_id}), "images")
     notes += [
         f"The table {s.spec.name} has nothing to be joined to."
         for s in sources[: keyed[0] if keyed else None]

@@ -16,7 +16,15 @@ from curation_dagster.core.registry.models import MetadataTable
 
 
 class MetadataError(ValueError):
-    """A table can't be read, or is not the table that the descriptor describes."""
+    """A table can't be read, or is not the table that the descriptor describes.
+
+    Attributes
+    ----------
+    names_files : bool
+        False for the kinds whose message holds neither names of files nor anything that stands in them.
+    """
+
+    names_files = True
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,8 @@ class Version(Model):
         ge=0,
         le=1,
         description="Share by which the number of records may differ from `records` before the tables are refused "
-        "as those of another release; 0 for exactly as many; null: a difference is only noted.",
+        "as those of another release, and of the images from `images` where the archive has no table; 0 for exactly as "
+        "many; null: a difference is only noted.",
     )
     synthetic: bool = Field(False, description="True for made-up data: never evidence of anything.")
     note: str | None = Field(None, description="What is particular about it.")

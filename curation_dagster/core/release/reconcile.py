@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from curation_dagster.core.release.flow import disagreements
 from curation_dagster.core.release.view import ReleaseView
 from curation_dagster.schemas import SIDES
 
@@ -16,7 +17,7 @@ def contradictions(view: ReleaseView) -> list[str]:
     """
     found: list[str] = []
     admissions = view.read("admissions").to_pylist()
-    with view.sql("records", "decisions", "corpus", "splits") as sql:
+    with view.sql("records", "decisions", "corpus", "splits", "admissions", "published") as sql:
         entered, decided, kept = (
             {
                 (a, v): n
@@ -30,6 +31,16 @@ def contradictions(view: ReleaseView) -> list[str]:
             (a, v): n
             for a, v, n in sql.execute(
                 "SELECT archive, version, count(DISTINCT image_id) FROM decisions WHERE outcome = 'fail' GROUP BY ALL"
+            ).fetchall()
+        }
+        # passes everything, but the search of the written file found something in it: excluded without a criterion
+        unclean = {
+            (a, v): n
+            for a, v, n in sql.execute(
+                "SELECT archive, version, count(*) FROM (SELECT archive, version, image_id FROM decisions GROUP BY ALL "
+                "HAVING count(*) FILTER (outcome IN ('fail', 'review')) = 0) JOIN (SELECT DISTINCT image_id FROM published "
+                "WHERE state = 'not_clean') USING (image_id) JOIN (SELECT archive, version FROM admissions WHERE admitted) "
+                "USING (archive, version) ANTI JOIN corpus USING (archive, version, image_id) GROUP BY ALL"
             ).fetchall()
         }
         unsided = sql.execute(
@@ -60,9 +71,10 @@ def contradictions(view: ReleaseView) -> list[str]:
         if key in decided:
             if decided[key] != row["images_in"]:
                 found.append(f"{name}: {row['images_in']} images entered, {decided[key]} were decided")
-            if failing.get(key, 0) != row["images_excluded"]:
+            out = failing.get(key, 0) + unclean.get(key, 0)
+            if out != row["images_excluded"]:
                 found.append(
-                    f"{name}: {row['images_excluded']} images are excluded by the admissions, {failing.get(key, 0)} fail"
+                    f"{name}: {row['images_excluded']} images are excluded by the admissions, {out} fail"
                 )
     unknown = sorted(set(entered) - {(r["archive"], r["version"]) for r in admissions})
     found += [f"{a}@{v}: {entered[a, v]} images entered, but nothing was said of them" for a, v in unknown]
@@ -77,6 +89,7 @@ def contradictions(view: ReleaseView) -> list[str]:
         found.append(
             f"{sum(kept.values())} images are in the corpus, but {sum(sides.values())} are on a side and {withheld} withheld"
         )
+    found += disagreements(view)
     if not view.images.num_rows:
         found.append("no image is left to release")
     return found

@@ -16,9 +16,11 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curation_dagster.core.criteria.models import CriteriaSet
 from curation_dagster.core.registry.models import Descriptor
+from curation_dagster.core.release import counted
 from curation_dagster.core.release.settings import SplitSettings
 from curation_dagster.lake import Lake, Where
 from curation_dagster.schemas import TABLES
@@ -50,6 +52,8 @@ class ReleaseView:
         ``seq`` and ``entry_hash`` of the last entry of the audit trail in it.
     files : mapping of str to (str, int)
         Data files that are written before the documents: path in the bundle to SHA-256 and bytes.
+    inputs : mapping of str to bytes
+        Declared files in the bundle, such as criteria and vocabularies, by path.
     """
 
     number: int
@@ -63,6 +67,7 @@ class ReleaseView:
     code_version: str
     audit_head: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    inputs: Mapping[str, bytes] = field(default_factory=dict)
 
     def read(self, table: str, columns: Sequence[str] | None = None, where: Where = None) -> pa.Table:
         """Return rows of a table at the version of the release."""
@@ -91,6 +96,19 @@ class ReleaseView:
                 connection.register(name, data)
             yield connection
 
+    def batches(
+        self, table: str, columns: Sequence[str], archive: str, version: str
+    ) -> Iterator[pa.RecordBatch]:
+        """Give the rows of one archive version piece by piece, for tables that are too long to be held at once."""
+        at = self.versions.get(table)
+        rows = None if at is None else self.lake.dataset(table, at)
+        if rows is not None:
+            here = (pc.field("archive") == archive) & (pc.field("version") == version)
+            # little is read ahead: what is read ahead is held in memory
+            yield from rows.to_batches(
+                columns=list(columns), filter=here, batch_size=65_536, batch_readahead=2, fragment_readahead=1
+            )
+
     @cached_property
     def images(self) -> pa.Table:
         """The images of the bundle: the columns of ``corpus`` with their side and component, sorted by image_id."""
@@ -99,6 +117,36 @@ class ReleaseView:
                 f"SELECT {_OF_CORPUS} FROM corpus c JOIN splits s USING (image_id) WHERE s.split IS NOT NULL "
                 "ORDER BY image_id"
             ).to_arrow_table()
+
+    @cached_property
+    def unpassed(self) -> pa.Table:
+        """The rows of the ledger that hold an image back; see :func:`curation_dagster.core.release.counted.unpassed`."""
+        return counted.unpassed(self)
+
+    @cached_property
+    def outcomes(self) -> pa.Table:
+        """How often each criterion had each outcome; see :func:`curation_dagster.core.release.counted.outcomes`."""
+        return counted.outcomes(self)
+
+    @cached_property
+    def fates(self) -> pa.Table:
+        """Where each image that entered has ended; see :func:`curation_dagster.core.release.counted.fates`."""
+        return counted.fates(self, self.unpassed)
+
+    def declared(self, path: str) -> bytes:
+        """Return a declared file as the bundle holds it, such as ``vocabularies/icd11.csv``.
+
+        Raises
+        ------
+        KeyError
+            If the release does not hold it.
+        """
+        try:
+            return self.inputs[path]
+        except KeyError:
+            raise KeyError(
+                f"{path} is not among the {len(self.inputs)} declared files of the release"
+            ) from None
 
 
 def as_json(value: Any) -> bytes:

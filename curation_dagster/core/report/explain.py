@@ -1,92 +1,88 @@
-"""The life of one image: every decision about it, as text."""
+"""The life of one image, as text for a terminal, as Markdown, or as an HTML page."""
 
 from __future__ import annotations
 
+import textwrap
+from typing import Literal
+
 from tabulate import tabulate
 
-from curation_dagster.lake import Lake
+from curation_dagster.core.report.life import Tables, known_as, life_of
+from curation_dagster.core.report.page import as_html
+from curation_dagster.core.report.paper import Block, Heading, Paper, Say, Table, as_markdown, sentence, shown
+
+Form = Literal["text", "markdown", "html"]
+# the widest columns are folded, so that a line of the ledger fits a terminal
+_WIDTHS = {
+    "measured": 24,
+    "bound": 24,
+    "detail": 60,
+    "by": 28,
+    "value": 90,
+    "meaning": 60,
+    "evidence": 60,
+    "why": 60,
+}
 
 
-def explain_image(lake: Lake, image: str) -> str | None:
-    """Return what was decided about an image, or None if nothing is known of it.
+def explain_image(tables: Tables, image: str, form: Form = "text") -> str | None:
+    """Return what is known of an image, or None if nothing is.
 
     Parameters
     ----------
-    lake : Lake
-        The tables.
+    tables : Lake or ReleaseView
+        The tables as they are now, or as a release holds them.
     image : str
-        An image_id, or the source id or path that the publisher gave it. Several images may answer to a source id.
+        An image_id, or the source id, path or file name that the publisher gave it. Several images may answer to one.
+    form : {"text", "markdown", "html"}
+        Several images become several parts of the text, or of the page.
     """
-    with lake.sql("records") as sql:
-        found = sql.execute(
-            "SELECT image_id, archive, version, join_state, modality FROM records WHERE image_id = $1 OR source_id = $1 "
-            "OR path = $1 OR parse_filename(path) = $1 ORDER BY archive, version, image_id",
-            [image],
-        ).fetchall()
-    if not found:
+    papers = [life_of(tables, *found) for found in known_as(tables, image)]
+    if not papers:
         return None
-    return "\n\n".join(_life(lake, *row) for row in found)
+    if form == "text":
+        return "\n\n".join(_text(p) for p in papers)
+    if form == "markdown":
+        return "\n".join(as_markdown(p) for p in papers)
+    blocks = [b for p in papers for b in (Heading(p.title, p.slug), *(_apart(b, p.slug) for b in p.blocks))]
+    return as_html(Paper("image", image, f"Images that answer to this name: {len(papers)}.", blocks))
 
 
-def _life(
-    lake: Lake, image_id: str, archive: str, version: str, join_state: str, modality: str | None
-) -> str:
-    where = {"archive": archive, "version": version, "image_id": image_id}
-    ledger = lake.read("decisions", where=where).to_pylist()
-    ledger.sort(key=lambda r: (r["outcome"] != "fail", r["outcome"] != "review", r["clause"], r["criterion"]))
-    group = lake.read("duplicates", where=where).to_pylist()
-    curated = lake.read("corpus", where={"image_id": image_id}).to_pylist()
-    fails = [r["criterion"] for r in ledger if r["outcome"] == "fail"]
-    waits = [r["criterion"] for r in ledger if r["outcome"] == "review"]
-    if curated:
-        fate = f"in the corpus as {curated[0]['file']}, since {curated[0]['ingested_at']:%Y-%m-%d %H:%M} UTC"
-    elif fails:
-        fate = f"excluded by {', '.join(fails)}"
-    elif waits:
-        fate = f"waits for a person: {', '.join(waits)}"
-    elif ledger:
-        refused = lake.read("admissions", where={"archive": archive, "version": version}).to_pylist()
-        reasons = refused[0]["reasons"] if refused else ["the corpus was not rebuilt since"]
-        fate = "passes everything, but is not in the corpus: " + "; ".join(
-            reasons or ["its file could not be published"]
-        )
-    else:
-        fate = "not decided yet: rebuild the corpus"
-    lines = [
-        f"{image_id}  {archive}@{version}  {modality or 'modality unknown'}, {join_state.replace('_', ' ')}",
-        f"  {fate}",
+def _text(paper: Paper) -> str:
+    parts = [paper.title, f"  {paper.about}"]
+    for block in paper.blocks:
+        if isinstance(block, Heading):
+            parts.append(f"\n{block.text.upper()}")
+        elif isinstance(block, Say):
+            parts.append(f"  {sentence(block)}")
+        elif isinstance(block, Table):
+            parts.append(_table(block))
+    return "\n".join(parts)
+
+
+def _table(table: Table) -> str:
+    if not table.rows:
+        return f"  {table.empty}"
+    rows = [
+        [_folded(shown(c), h) for c, h in zip(row, table.headers, strict=True)]
+        for row in table.rows
+        if len(table.headers) != 2 or row[1] is not None
     ]
-    if group and group[0]["group_id"]:
-        g = group[0]
-        kin = "represents" if g["is_representative"] else f"is represented by {g['representative_id']} in"
-        lines.append(
-            f"  {kin} a group of {g['group_size']}: {g['relation'].replace('_', ' ')}; {g['evidence'] or ''} {g['reason'] or ''}".rstrip()
-        )
-    if ledger:
-        rows = [
-            (
-                r["outcome"],
-                r["clause"],
-                r["criterion"],
-                r["measured"],
-                r["bound"],
-                r["detail"],
-                r["decided_by"],
-                f"{r['decided_at']:%Y-%m-%d %H:%M}",
-            )
-            for r in ledger
-        ]
-        headers = ["outcome", "clause", "criterion", "measured", "bound", "detail", "by", "at (UTC)"]
-        lines.append(
-            tabulate(
-                rows,
-                headers=headers,
-                tablefmt="simple",
-                maxcolwidths=[None, None, None, 24, 24, 60, 28, None],
-            )
-        )
-        last = ledger[0]
-        lines.append(
-            f"  criteria {last['criteria_version']} {last['criteria_digest'][:16]}, code {last['code_version']}, run {last['run_id']}"
-        )
-    return "\n".join(lines)
+    if len(table.headers) == 2:  # facts: no header needed
+        return tabulate(rows, tablefmt="plain", disable_numparse=True)
+    return tabulate(rows, table.headers, "simple", disable_numparse=True)
+
+
+def _folded(text: str, header: str) -> str:
+    return "\n".join(textwrap.wrap(text, _WIDTHS.get(header, 200)))
+
+
+def _apart(block: Block, name: str) -> Block:
+    """Return a block whose id carries the name of its image, so that several images share a page."""
+    if isinstance(block, Heading):
+        return Heading(block.text, f"{name}-{block.id}", 3)
+    return (
+        Table(f"{name}-{block.id}", block.headers, block.rows, block.empty)
+        if isinstance(block, Table)
+        else block
+    )

@@ -15,6 +15,7 @@ from typing import Any
 from jinja2 import Environment, select_autoescape
 
 from curation_dagster.core.criteria.loading import CriteriaSet
+from curation_dagster.core.duplicates.overlap import Matrix, matrix, overlap_in
 from curation_dagster.lake import Lake
 
 _TABLES = ("records", "decisions", "duplicates", "corpus", "admissions")
@@ -31,6 +32,8 @@ class Summary:
     clause_headers: list[str]
     distributions: dict[str, list[tuple[str, int]]]
     images: list[dict[str, Any]] = field(default_factory=list)
+    overlap: list[dict[str, Any]] = field(default_factory=list)
+    overlap_matrix: Matrix = field(default_factory=lambda: ([], []))
     table_versions: dict[str, int | None] = field(default_factory=dict)
 
     @property
@@ -83,6 +86,7 @@ def summarize(lake: Lake, criteria: CriteriaSet) -> Summary:
             .to_arrow_table()
             .to_pylist()
         )
+    shared = overlap_in(lake, lake.read("duplicates"))
     found = {(c, k): (f, o, r) for c, _, k, f, o, r in counts}
     table = []
     for criterion in criteria.criteria:
@@ -99,6 +103,8 @@ def summarize(lake: Lake, criteria: CriteriaSet) -> Summary:
         clause_headers=["clause", "criterion", "excluded", "only here", "for review", *keys],
         distributions=distributions,
         images=images,
+        overlap=shared.to_pylist(),
+        overlap_matrix=matrix(shared),
         table_versions={t: lake.version(t) for t in _TABLES},
     )
 
@@ -118,6 +124,7 @@ def write_report(summary: Summary, folder: Path) -> Path:
         "archives": summary.archives,
         "by_clause": [dict(zip(summary.clause_headers, row, strict=True)) for row in summary.by_clause],
         "distributions": summary.distributions,
+        "overlap_of_archives": summary.overlap,
         "table_versions": summary.table_versions,
     }
     _replace(

@@ -26,7 +26,16 @@ class RetrievalError(Exception):
         What should be there, and what is. Either may be empty.
     next : str
         What was done about it, and what to do.
+
+    Attributes
+    ----------
+    names_files : bool
+        False for the kinds whose text speaks of machines, credentials and disks, and of no file of a delivery:
+        everybody may read it, ``where`` as far as the machine. Whoever raises one keeps file names out of all other
+        parts.
     """
+
+    names_files = True
 
     def __init__(self, what: str, where: str = "", expected: str = "", got: str = "", next: str = "") -> None:
         # all parts are positional arguments of Exception, so that the error survives pickling between processes
@@ -40,6 +49,8 @@ class RetrievalError(Exception):
 
 class DeliveryMissing(RetrievalError):
     """Nothing lies where the delivery of the archive version is expected."""
+
+    names_files = False
 
 
 class DeliveryUnfinished(RetrievalError):
@@ -93,6 +104,8 @@ class UnsupportedContainer(RetrievalError):
 class NoSpace(RetrievalError):
     """The disk of the staging folder is full, or would be."""
 
+    names_files = False
+
 
 class StagingFailed(RetrievalError):
     """The operating system refused to read the delivery or to write the staging folder."""
@@ -101,17 +114,25 @@ class StagingFailed(RetrievalError):
 class SourceRefused(RetrievalError):
     """A source is not asked: its terms, its address, its answer to us, or our own rules forbid it."""
 
+    names_files = False
+
 
 class CredentialMissing(RetrievalError):
     """A variable of the environment that holds a credential is not set."""
+
+    names_files = False
 
 
 class SourceUnreachable(RetrievalError):
     """A source did not answer, or broke off, as often as is tried."""
 
+    names_files = False
+
 
 class SourceGone(RetrievalError):
     """What was asked for is not at its source any more."""
+
+    names_files = False
 
 
 class UnexpectedAnswer(RetrievalError):

@@ -188,8 +188,10 @@ def _unsafe(folder: Path, problems: list[str]) -> UnsafeDelivery:
 
 def _missing(archive_version: ArchiveVersion, folder: Path) -> DeliveryMissing:
     retrieval = archive_version.descriptor.retrieval
-    urls = sorted({*retrieval.urls, *(f.url for f in archive_version.version.files.values() if f.url)})
-    files = sorted(archive_version.version.files)
+    # what the descriptor declares; what a source stated of its files is for those who may read their names
+    declared = archive_version.descriptor.versions.get(archive_version.key.version, archive_version.version)
+    urls = sorted({*retrieval.urls, *(f.url for f in declared.files.values() if f.url)})
+    files = sorted(declared.files)
     return DeliveryMissing(
         f"There is no delivery of {archive_version.key}.",
         where=str(folder),

@@ -18,6 +18,7 @@ from curation_dagster.core.registry.models import Descriptor
 from curation_dagster.core.registry.retrieval import S3, Doi, Drop, Https, Isic, Sftp, UrlList
 from curation_dagster.core.retrieval.errors import RetrievalError, UnexpectedAnswer
 from curation_dagster.core.retrieval.sources import isic, repositories, s3, sftp
+from curation_dagster.core.retrieval.sources.fetching import https_login
 from curation_dagster.core.retrieval.sources.session import Passing, Session
 
 _NAME = re.compile(r"[^A-Za-z0-9._-]+")
@@ -28,12 +29,14 @@ class Seen:
     """What a source says of one version.
 
     ``source`` is what the source calls it, ``signature`` the digest of what it says; None where it says nothing that
-    a change could be told by.
+    a change could be told by. ``moved`` is the version that another signature than at the first look would be: of a
+    source that has states and no versions, so that a further state is no incident.
     """
 
     version: str
     source: str | None
     signature: str | None
+    moved: Seen | None = None
 
 
 @dataclass(frozen=True)
@@ -131,14 +134,16 @@ def _isic(source: Isic, versions: list[ArchiveVersion], session: Session) -> Loo
     except (KeyError, TypeError) as error:
         raise UnexpectedAnswer("The archive's interface answers in another form.", got=repr(error)) from error
     signature = digest(told)
-    latest = versions[-1]
-    if latest.version.source in (None, signature):
-        return Look((Seen(latest.key.version, signature, signature),))
-    return Look((), (Seen(f"{page['count']}-{signature[:8]}", signature, None),))
+    latest, now = versions[-1], Seen(f"{page['count']}-{signature[:8]}", signature, signature)
+    if latest.version.source == signature:
+        return Look((replace(now, version=latest.key.version),))
+    if latest.version.source is None:
+        return Look((Seen(latest.key.version, None, signature, moved=now),))
+    return Look((), (now,))
 
 
 def _https(source: Https, versions: list[ArchiveVersion], session: Session) -> Look:
-    login = {"Authorization": f"Bearer {session.secrets.get(source.token_env)}"} if source.token_env else {}
+    login = https_login(source, session)
     known = []
     for version in versions:
         told, silent = [], False

@@ -27,12 +27,19 @@ def require_space(folder: Path, needed: int, reserve: int) -> None:
 
 
 def no_space(folder: Path, expected: str = "", got: str = "") -> NoSpace:
-    """Return the error of a full disk."""
+    """Return the error of a full disk; ``where`` is the disk's mount, as a folder may be called after a person."""
     return NoSpace(
         "There is not enough space for the archive version on the disk of the staging folder.",
-        where=str(folder),
+        where=str(_mount_of(folder)),
         expected=expected,
         got=got,
         next="What was written of it was removed, and everything staged before is as it was. Free space or move the "
         "staging folder (CURATION_HOME) to a larger disk, then materialize `staged` again.",
     )
+
+
+def _mount_of(folder: Path) -> Path:
+    path = folder.resolve()
+    while not path.is_mount() and path != path.parent:
+        path = path.parent
+    return path

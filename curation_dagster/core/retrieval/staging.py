@@ -112,7 +112,7 @@ def stage(
                 _discard(incoming)
     except OSError as error:
         if error.errno in FULL:
-            raise no_space(staging, got=str(error)) from error
+            raise no_space(staging, got=error.strerror or "") from error
         raise StagingFailed(
             f"{key} can't be staged.",
             where=str(error.filename or staging),

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from curation_dagster.core.duplicates.overlap import overlap
+from curation_dagster.core.duplicates.overlap import matrix, overlap
 
 
 def rows_of(*members):
@@ -33,3 +33,14 @@ def test_each_image_counts_once_by_its_strongest_tie():
 def test_archives_without_a_common_picture_share_nothing():
     assert rows_of().num_rows == 0
     assert rows_of(("1", "ham", "f", "p", None), ("2", "isic", "f", "p", None)).num_rows == 0
+
+
+def test_the_matrix_has_every_archive_both_ways_and_no_diagonal():
+    shared = rows_of(
+        ("1", "ham", "f1", "p1", "g"), ("2", "isic", "f2", "p2", "g"), ("3", "isic", "f3", "p3", "g"),
+        ("4", "bcn", "f4", "p4", "h"), ("5", "isic", "f4", "p4", "h"),
+    )  # fmt: skip
+    headers, rows = matrix(shared)
+    assert headers == ["images of", "in bcn", "in ham", "in isic"]
+    assert rows == [["bcn", "", 0, 1], ["ham", 0, "", 1], ["isic", 1, 2, ""]]
+    assert matrix(rows_of()) == (["images of"], [])

@@ -19,6 +19,7 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 
+from curation_dagster.core.release.contents import contents
 from curation_dagster.core.release.view import ReleaseView
 
 Document = Callable[[ReleaseView], Mapping[str, bytes]]
@@ -60,7 +61,7 @@ def all_documents() -> dict[str, Document]:
 
 
 def written_documents(view: ReleaseView) -> dict[str, bytes]:
-    """Return the files of all documents of a release.
+    """Return the files of all documents of a release, and the page that leads to them.
 
     Raises
     ------
@@ -76,4 +77,4 @@ def written_documents(view: ReleaseView) -> dict[str, bytes]:
             if path in files:
                 raise DocumentError(f"the document {name} writes {path!r}, which another document wrote")
             files[path] = content
-    return files
+    return files | contents(view, files)

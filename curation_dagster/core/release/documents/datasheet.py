@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-
-from tabulate import tabulate
+from typing import Any
 
 from curation_dagster.core.release.documents import document
+from curation_dagster.core.release.papers import paper_files
 from curation_dagster.core.release.splits import balance_of
+from curation_dagster.core.release.technical.scope import said
 from curation_dagster.core.release.view import ReleaseView, stamped
+from curation_dagster.core.report.paper import Block, Heading, Paper, Points, Share, Table
 from curation_dagster.schemas import SIDES, UNIFIED
 
 _SHOWN = (
@@ -25,135 +27,163 @@ _SHOWN = (
 
 @document
 def datasheet(view: ReleaseView) -> dict[str, bytes]:
-    """The datasheet as Markdown."""
+    """The datasheet as Markdown, HTML and JSON."""
     sections = (_motivation, _composition, _collection, _processing, _uses, _distribution, _maintenance)
-    parts = [
-        f"# Datasheet of release {view.number}",
+    paper = Paper(
+        "datasheet",
+        f"Datasheet of release {view.number}",
         f"{stamped(view.issued_at)}. Every number is counted from the tables at the versions that MANIFEST.json names. "
         "The questions are those of Gebru et al., Datasheets for Datasets (2021).",
-        *(section(view) for section in sections),
-    ]
-    return {"documents/datasheet.md": ("\n\n".join(parts).rstrip() + "\n").encode()}
-
-
-def _motivation(view: ReleaseView) -> str:
-    c = view.criteria
-    return (
-        "## Motivation\n\n"
-        f"**For what purpose was it created?** {c.intended_use.strip()}\n\n"
-        f"**Who created it?** {view.approval['author']} put the release forward, {view.approval['approver']} approved it."
+        [block for section in sections for block in section(view)],
     )
+    return paper_files(view, paper)
 
 
-def _composition(view: ReleaseView) -> str:
+def _motivation(view: ReleaseView) -> list[Block]:
+    return [
+        Heading("Motivation", "motivation"),
+        said("For what purpose was it created? {use}", use=view.criteria.intended_use.strip()),
+        said(
+            "Who created it? {author} put the release forward, {approver} approved it.",
+            author=str(view.approval["author"]),
+            approver=str(view.approval["approver"]),
+        ),
+    ]
+
+
+def _composition(view: ReleaseView) -> list[Block]:
     images = view.images
     admissions = view.read("admissions").to_pylist()
-    sums = {
-        n: sum(a[n] for a in admissions)
-        for n in ("images_in", "images_kept", "images_excluded", "images_quarantined")
-    }
+    sums = {n: sum(a[f"images_{n}"] for a in admissions) for n in ("in", "kept", "excluded", "quarantined")}
     sides = Counter(images["split"].to_pylist())
-    withheld = sums["images_kept"] - images.num_rows
-    people = len(set(images["patient_key"].drop_null().to_pylist()))
-    lesions = len(set(images["lesion_key"].drop_null().to_pylist()))
-    parts = [
-        "## Composition",
-        f"**What do the instances represent, and how many are there?** {images.num_rows} images of skin and its "
-        f"appendages, of {people} patients and {lesions} lesions that the sources name; {images['patient_key'].null_count} "
-        "images name no patient.",
-        "**Is it a sample?** "
-        f"{sums['images_in']} images entered, {sums['images_excluded']} were excluded by a criterion, "
-        f"{sums['images_quarantined']} wait, {sums['images_kept']} are in the corpus, of which {withheld} are withheld "
-        "because their group would be on two sides.",
-        "**What is missing?** Null where the source says nothing, never imputed:",
-        tabulate(
-            [
-                (c, images[c].null_count, f"{images[c].null_count / max(1, images.num_rows):.1%}")
-                for c in UNIFIED
-            ],
-            ["column", "images without", "share"],
-            tablefmt="github",
+    blocks: list[Block] = [
+        Heading("Composition", "composition"),
+        said(
+            "What do the instances represent, and how many are there? {images} images of skin and its appendages, of "
+            "{people} patients and {lesions} lesions that the sources name; {without} images name no patient.",
+            images=images.num_rows,
+            people=len(set(images["patient_key"].drop_null().to_pylist())),
+            lesions=len(set(images["lesion_key"].drop_null().to_pylist())),
+            without=images["patient_key"].null_count,
         ),
-        "**Are there recommended splits?** By group: no patient, lesion or duplicate is on two sides. "
-        + ", ".join(f"{s} {sides[s]}" for s in SIDES)
-        + ". Balance:",
-    ]
-    rows = view.read("splits")
-    parts.append(
-        tabulate(
-            [list(b.values()) for b in balance_of(rows, view.splits)],
+        said(
+            "Is it a sample? {entered} images entered, {excluded} were excluded by a criterion, {waiting} wait, {kept} are in "
+            "the corpus, of which {withheld} are withheld because their group would be on two sides.",
+            entered=sums["in"],
+            excluded=sums["excluded"],
+            waiting=sums["quarantined"],
+            kept=sums["kept"],
+            withheld=sums["kept"] - images.num_rows,
+        ),
+        said("What is missing? Null where the source says nothing, never imputed."),
+        Table(
+            "missing",
+            ["column", "images without", "share"],
+            [[c, images[c].null_count, Share(images[c].null_count, images.num_rows)] for c in UNIFIED],
+        ),
+        said("Are there recommended splits? By group: no patient, lesion or duplicate is on two sides."),
+        Points([said("{side} {n}", side=s, n=sides[s]) for s in SIDES]),
+        Table(
+            "balance",
             ["stratum", "value", "images", *SIDES, "largest deviation (images)"],
-            tablefmt="github",
-        )
-    )
+            [list(b.values()) for b in balance_of(view.read("splits"), view.splits)],
+        ),
+    ]
     for column in _SHOWN:
         counts = Counter("not stated" if v is None else str(v) for v in images[column].to_pylist())
-        ordered = sorted(counts.items(), key=lambda c: (-c[1], c[0]))
-        parts.append(tabulate(ordered, [column, "images"], tablefmt="github"))
-    parts.append(
-        "**Does it identify people, or hold sensitive data?** Health data without names, dates, places or source ids; "
-        "patients and lesions are keyed hashes whose secret is not in the release."
-    )
-    return "\n\n".join(parts)
+        ordered: list[list[Any]] = [list(c) for c in sorted(counts.items(), key=lambda c: (-c[1], c[0]))]
+        blocks.append(Table(f"by_{column}", [column, "images"], ordered))
+    return [
+        *blocks,
+        said(
+            "Does it identify people, or hold sensitive data? Health data without names, dates, places or source ids; "
+            "patients and lesions are keyed hashes whose secret is not in the release."
+        ),
+    ]
 
 
-def _collection(view: ReleaseView) -> str:
+def _collection(view: ReleaseView) -> list[Block]:
     used = Counter(
         (r["archive"], r["version"]) for r in view.images.select(["archive", "version"]).to_pylist()
     )
-    parts = ["## Collection process", "**How was the data acquired?** From published archives:"]
+    rows: list[list[Any]] = []
     for (archive, version), n in sorted(used.items()):
         descriptor = view.descriptors.get(archive)
-        if descriptor is None:
-            parts.append(f"- {archive}@{version}: {n} images")
-            continue
-        t = descriptor.technical_file
-        parts.append(
-            f"- **{t.name}** ({archive}@{version}, {t.publisher}, {t.country}): {n} images. {t.modality.strip()} "
-            f"Diagnoses: {t.validation_method.strip()} Demographics: {t.demographics.strip()}"
-        )
-    return "\n\n".join(parts)
+        t = descriptor.technical_file if descriptor else None
+        told = [t.name, t.publisher, t.country, t.modality.strip(), t.validation_method.strip(), t.demographics.strip()]  if t else [None] * 6  # fmt: skip
+        rows.append([f"{archive}@{version}", n, *told])
+    headers = [
+        "archive version",
+        "images",
+        "name",
+        "publisher",
+        "country",
+        "modality",
+        "diagnoses",
+        "demographics",
+    ]
+    return [
+        Heading("Collection process", "collection"),
+        said("How was the data acquired? From published archives."),
+        Table("sources", headers, rows),
+    ]
 
 
-def _processing(view: ReleaseView) -> str:
-    with view.sql("decisions") as sql:
-        rows = sql.execute(
-            "SELECT clause, criterion, count(*) FILTER (outcome = 'fail'), count(*) FILTER (outcome = 'review') "
-            "FROM decisions GROUP BY ALL HAVING count(*) FILTER (outcome IN ('fail', 'review')) > 0 ORDER BY 3 DESC, 1, 2"
-        ).fetchall()
-    return (
-        "## Preprocessing, cleaning, labelling\n\n"
-        f"Criteria {view.criteria.name} {view.criteria.version} (SHA-256 `{view.criteria.digest}`). An image may fail "
-        "several criteria and counts under each:\n\n"
-        + tabulate(rows, ["clause", "criterion", "excluded", "for review"], tablefmt="github")
-        + "\n\n**Was the raw data saved?** Yes, as delivered, in the installation that made the release; it is not part of "
-        "the release."
-    )
+def _processing(view: ReleaseView) -> list[Block]:
+    counts: dict[str, Counter[str]] = {}
+    for r in view.outcomes.to_pylist():
+        counts.setdefault(r["criterion"], Counter())[r["outcome"]] += r["images"]
+    clauses = {c.id: c.clause for c in view.criteria.criteria}
+    rows: list[list[Any]] = [
+        [clauses.get(c), c, n["fail"], n["review"]] for c, n in counts.items() if n["fail"] or n["review"]
+    ]
+    rows.sort(key=lambda r: (-r[2], r[0] or "", r[1]))
+    return [
+        Heading("Preprocessing, cleaning, labelling", "processing"),
+        said(
+            "Criteria {name} {version} (SHA-256 {digest}). An image may fail several criteria and counts under each.",
+            name=view.criteria.name,
+            version=view.criteria.version,
+            digest=view.criteria.digest,
+        ),
+        Table("exclusions", ["clause", "criterion", "excluded", "for review"], rows),
+        said(
+            "Was the raw data saved? Yes, as delivered, in the installation that made the release; it is not part of the release."
+        ),
+    ]
 
 
-def _uses(view: ReleaseView) -> str:
-    return (
-        "## Uses\n\n"
-        f"**What may it be used for?** {view.criteria.intended_use.strip()} The conditions of each licence hold, see "
-        "[ATTRIBUTION.md](../ATTRIBUTION.md).\n\n"
-        "**What must it not be used for?** Re-identification. Training or tuning on what is sequestered or test."
-    )
+def _uses(view: ReleaseView) -> list[Block]:
+    return [
+        Heading("Uses", "uses"),
+        said(
+            "What may it be used for? {use} The conditions of each licence hold, see ATTRIBUTION.md.",
+            use=view.criteria.intended_use.strip(),
+        ),
+        said(
+            "What must it not be used for? Re-identification. Training or tuning on what is sequestered or test."
+        ),
+    ]
 
 
-def _distribution(view: ReleaseView) -> str:
+def _distribution(view: ReleaseView) -> list[Block]:
     counts = Counter(view.images["licence"].to_pylist())
-    return (
-        "## Distribution\n\n"
-        + tabulate(sorted(counts.items()), ["licence", "images"], tablefmt="github")
-        + "\n\nLicence texts are in `licences/`, checksums of every file in `SHA256SUMS`."
-    )
+    return [
+        Heading("Distribution", "distribution"),
+        Table("licences", ["licence", "images"], [list(c) for c in sorted(counts.items())]),
+        said("Licence texts are in licences/, checksums of every file in SHA256SUMS."),
+    ]
 
 
-def _maintenance(view: ReleaseView) -> str:
-    withdrawn = view.read("withdrawals", ["withdrawal_id"]).num_rows
-    return (
-        "## Maintenance\n\n"
-        "Releases are numbered and never changed; `curation-dagster diff` tells two apart. What is withdrawn leaves the "
-        f"corpus, and its files leave every release. Withdrawals before this release: {withdrawn}. The audit trail ends at "
-        f"entry {view.audit_head.get('seq', 0)}, `{view.audit_head.get('entry_hash', '')}`."
-    )
+def _maintenance(view: ReleaseView) -> list[Block]:
+    return [
+        Heading("Maintenance", "maintenance"),
+        said(
+            "Releases are numbered and never changed; `curation-dagster diff` tells two apart. What is withdrawn leaves the "
+            "corpus, and its files leave every release. Withdrawals before this release: {withdrawals}. The audit trail ends "
+            "at entry {seq}, {hash}.",
+            withdrawals=view.read("withdrawals", ["withdrawal_id"]).num_rows,
+            seq=view.audit_head.get("seq", 0),
+            hash=str(view.audit_head.get("entry_hash", "")),
+        ),
+    ]

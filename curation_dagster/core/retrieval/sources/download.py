@@ -12,7 +12,7 @@ from curation_dagster.core.retrieval import sniff
 from curation_dagster.core.retrieval.errors import ChecksumMismatch, PageInstead, UnexpectedAnswer
 from curation_dagster.core.retrieval.names import shown
 from curation_dagster.core.retrieval.sources.plan import Fetched, RemoteFile
-from curation_dagster.core.retrieval.sources.secrets import plain_url
+from curation_dagster.core.retrieval.sources.secrets import machine_of, plain_url
 from curation_dagster.core.retrieval.sources.session import Passing, Session
 from curation_dagster.core.retrieval.sources.writing import Partial
 from curation_dagster.core.retrieval.space import require_space
@@ -67,7 +67,9 @@ def download(
         if not partial.went_on:
             raise
         # the first half may have been of another state of the file: one whole try decides
-        session.log(f"{what}: what was gone on with does not verify; fetched once more from its beginning")
+        session.say(
+            f"{machine_of(what)}: what was gone on with does not verify; fetched once more from its beginning"
+        )
         return session.retried(what, attempt)
     finally:
         partial.pause()

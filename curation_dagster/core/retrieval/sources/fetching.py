@@ -81,7 +81,7 @@ def retrieve(archive_version: ArchiveVersion, folder: Path, session: Session, la
         raise
     except OSError as error:
         if error.errno in FULL:
-            raise no_space(folder, got=str(error)) from error
+            raise no_space(folder, got=error.strerror or "") from error
         raise StagingFailed(
             f"{key} can't be written while it is fetched.",
             where=str(error.filename or folder),
@@ -132,7 +132,7 @@ def _planned(
     plain_http = bool(getattr(source, "plain_http_reason", None))
 
     if isinstance(source, Https):
-        login = _https_login(source, session)
+        login = https_login(source, session)
         listed = [
             RemoteFile(p, f.url, f.bytes, {a: d for a, d in (("sha256", f.sha256), ("md5", f.md5)) if d})
             for p, f in version.files.items()
@@ -189,7 +189,7 @@ def _fetch_all(wanted: list[RemoteFile], target: Path, session: Session, fetch: 
     missing = sum(f.bytes or 0 for f in wanted if f.path not in there)
     partly = sum(p.stat().st_size for p in target.rglob("*.part") if p.is_file())
     require_space(target, max(0, missing - partly), session.limits.margin_bytes)
-    session.log(f"{len(wanted)} files listed, {len(there)} are here, {missing:,} bytes and more to fetch")
+    session.say(f"{len(wanted)} files listed, {len(there)} are here, {missing:,} bytes and more to fetch")
     before = 0
     files = []
     with record.open("a", encoding="utf-8") as written:
@@ -198,6 +198,9 @@ def _fetch_all(wanted: list[RemoteFile], target: Path, session: Session, fetch: 
             got = there.get(file.path)
             if got is None:
                 got = fetch(file, before, total)
+                # a server that was sent a token may name it in the address that it leads to
+                said = (got.validator and session.secrets.scrub(got.validator)) or None
+                got = replace(got, url=session.secrets.scrub(got.url), validator=said)
                 row = asdict(got) | {"identity": file.identity, "fetched_at": got.fetched_at.isoformat()}
                 written.write(json.dumps(row) + "\n")
                 written.flush()
@@ -265,7 +268,8 @@ def _list_content(source: UrlList, session: Session, delivered: Path) -> bytes:
     return session.retried(plain_url(source.list), ask)
 
 
-def _https_login(source: Https, session: Session) -> dict[str, str]:
+def https_login(source: Https, session: Session) -> dict[str, str]:
+    """Return the header that holds the credentials which a source names, if it names any."""
     if source.token_env is not None:
         return {"Authorization": f"Bearer {session.secrets.get(source.token_env)}"}
     if source.user_env is not None and source.password_env is not None:

@@ -83,3 +83,16 @@ def plain_url(url: str) -> str:
     ]
     host = f"[{host}]" if ":" in host else host
     return urlunsplit((parts.scheme, host + port, parts.path, urlencode(query, safe="*/:,@"), ""))
+
+
+def machine_of(where: str) -> str:
+    """Return the machine in an address, for a reader who may see no file name; other texts stay as they are.
+
+    >>> machine_of("sftp://files.host.org:22/share/Jane Doe.jpg"), machine_of("a.host.org")
+    ('sftp://files.host.org:22', 'a.host.org')
+    """
+    scheme, found, rest = where.partition("://")
+    if not found:
+        return where
+    host = re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]
+    return f"{scheme}://{host}"

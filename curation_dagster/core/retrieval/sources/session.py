@@ -11,9 +11,8 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import certifi
 import httpx
@@ -26,9 +25,16 @@ from curation_dagster.core.retrieval.errors import (
     UnexpectedAnswer,
 )
 from curation_dagster.core.retrieval.progress import Progress
+from curation_dagster.core.retrieval.sources.answers import (
+    expect_address,
+    no_address,
+    retry_after,
+    unexpected,
+    untrusted,
+)
 from curation_dagster.core.retrieval.sources.guard import Guard, Paces
 from curation_dagster.core.retrieval.sources.policy import Limits, load_hosts, load_limits
-from curation_dagster.core.retrieval.sources.secrets import Secrets, plain_url
+from curation_dagster.core.retrieval.sources.secrets import Secrets, machine_of, plain_url
 
 AGENT = "curation-dagster (research and medical-device data curation; retries politely)"
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -124,6 +130,10 @@ class Session:
         """Close all connections."""
         self._client.close()
 
+    def say(self, text: str) -> None:
+        """Log a sentence, without any credential that was asked for."""
+        self.log(self.secrets.scrub(text))
+
     def __enter__(self) -> Session:
         return self
 
@@ -150,9 +160,9 @@ class Session:
         SourceRefused, SourceGone, UnexpectedAnswer
             For those that don't.
         """
-        first, moved = _expect_address(url, plain_http), False
+        first, moved = expect_address(url, plain_http), False
         for _ in range(self.limits.redirects + 1):
-            parts = _expect_address(url, plain_http)
+            parts = expect_address(url, plain_http)
             assert self.paces is not None
             self.paces.take(parts[1])
             sent = dict(headers or {})
@@ -168,10 +178,14 @@ class Session:
                     yield response, url, moved
                     return
             except ssl.SSLError as error:
-                raise _untrusted(url, error) from error
+                raise untrusted(url, error) from error
+            except httpx.InvalidURL:
+                raise no_address(url, parts[0]) from None
+            except httpx.DecodingError as error:
+                raise unexpected(url, "an answer in the encoding that it names", "another one") from error
             except httpx.TransportError as error:
                 if "CERTIFICATE" in str(error).upper():
-                    raise _untrusted(url, error) from error
+                    raise untrusted(url, error) from error
                 # the cause is left out: it may quote a header
                 raise Passing(f"{type(error).__name__} ({self.secrets.scrub(str(error))})") from None
         raise UnexpectedAnswer(
@@ -212,7 +226,7 @@ class Session:
             seconds = (
                 fault.retry_after if fault.retry_after is not None else (0.0 if fault.progress else usual)
             )
-            self.log(f"{what}: {fault.why}; next try in {seconds:.0f} s")
+            self.say(f"{machine_of(what)}: {fault.why}; next try in {seconds:.0f} s")
             return seconds
 
         try:
@@ -226,7 +240,7 @@ class Session:
         except Passing as fault:
             asked = f", and asks to wait for {fault.retry_after:.0f} s" if fault.retry_after else ""
             raise SourceUnreachable(
-                f"{what}: the source does not serve it now.",
+                "The source does not serve what was asked for now.",
                 where=what,
                 expected="an answer",
                 got=fault.why + asked,
@@ -250,16 +264,14 @@ class Session:
                     for chunk in response.iter_bytes():
                         content += chunk
                         if len(content) > self.limits.answer_bytes:
-                            raise _unexpected(at, f"at most {self.limits.answer_bytes:,} bytes", "more")
+                            raise unexpected(at, f"at most {self.limits.answer_bytes:,} bytes", "more")
                 except httpx.TransportError as error:
                     raise Passing(f"{type(error).__name__} in the middle of an answer") from error
                 try:
                     return json.loads(content)
                 except ValueError as error:
                     got = content[:60].decode("utf-8", "replace")
-                    raise _unexpected(
-                        at, "JSON", f"{len(content):,} bytes that begin with {got!r}"
-                    ) from error
+                    raise unexpected(at, "JSON", f"{len(content):,} bytes that begin with {got!r}") from error
 
         if once:
             return ask()
@@ -282,7 +294,7 @@ class Session:
             return
         where, got = plain_url(url), f"status {code}"
         if code in _PASSING:
-            raise Passing(got, _retry_after(response.headers.get("retry-after")))
+            raise Passing(got, retry_after(response.headers.get("retry-after")))
         if code in _GONE:
             raise SourceGone(
                 "What was asked for is not there any more.",
@@ -299,62 +311,4 @@ class Session:
                 got=got,
                 next="Nothing was fetched. Check the credentials that the descriptor names, or the source's terms.",
             )
-        raise _unexpected(url, "status 200 or 206", got)
-
-
-def _expect_address(url: str, plain_http: bool) -> tuple[str, str, int]:
-    """Return scheme, host and port of an address that may be asked.
-
-    Raises
-    ------
-    SourceRefused
-        For other schemes than https, and http without a declared reason.
-    """
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        parts, port = urlsplit(""), None
-    allowed = ("https", "http") if plain_http else ("https",)
-    if parts.scheme not in allowed or not parts.hostname or parts.username is not None:
-        raise SourceRefused(
-            "The address is not one that is asked.",
-            where=plain_url(url),
-            expected=" or ".join(f"{s}://" for s in allowed) + " with a host and without a user in it",
-            got=f"{parts.scheme or 'no scheme'}, {'a host' if parts.hostname else 'no host'}",
-            next="Nothing was asked. Where a source has no HTTPS, say so by `retrieval.plain_http_reason`.",
-        )
-    return parts.scheme, parts.hostname, port or (443 if parts.scheme == "https" else 80)
-
-
-def _untrusted(url: str, error: Exception) -> SourceRefused:
-    return SourceRefused(
-        "The server can't prove who it is.",
-        where=plain_url(url),
-        expected="a certificate that a known authority has signed for its name",
-        got=str(error),
-        next="Nothing was sent to it. Certificates are always checked; for an authority of your own, name its file in "
-        "SSL_CERT_FILE.",
-    )
-
-
-def _unexpected(url: str, expected: str, got: str) -> UnexpectedAnswer:
-    return UnexpectedAnswer(
-        "The source gave another answer than was asked for.",
-        where=plain_url(url),
-        expected=expected,
-        got=got,
-        next="Nothing was taken of it. The source may have changed its interface, or shows a login page.",
-    )
-
-
-def _retry_after(text: str | None) -> float | None:
-    """Return the seconds of a Retry-After header, which is a number or a date (RFC 9110, 10.2.3)."""
-    if text is None:
-        return None
-    if text.strip().isdigit():
-        return float(text)
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except (TypeError, ValueError):
-        return None
+        raise unexpected(url, "status 200 or 206", got)

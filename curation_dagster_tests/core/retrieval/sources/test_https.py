@@ -247,6 +247,19 @@ def test_a_full_disk_is_found_before_a_byte_is_written(http_server, place, https
     assert place.content() == {}
 
 
+def test_the_room_for_all_files_is_asked_for_before_the_first_is_fetched(http_server, place, archive):
+    files = {f"{n}.zip": {"url": http_server.add(f"/{n}", BODY), "bytes": 1 << 61} for n in "ab"}
+    with pytest.raises(errors.NoSpace, match="bytes to write"):
+        place.retrieve(archive(files, method="https", plain_http_reason=WHY))
+    assert http_server.asked == []
+
+
+def test_a_redirect_to_what_is_no_address_leads_nowhere(http_server, place, https):
+    url = http_server.add("/a", status=302, headers={"Location": "http://127.0.0.1:1/\x7f"})
+    with pytest.raises(errors.SourceUnreachable, match="Invalid URL in location"):
+        place.retrieve(https(url))
+
+
 def test_a_second_retrieval_reads_what_is_there_and_fetches_nothing(http_server, place, https):
     version = https(http_server.add("/a", BODY), sha256=SHA)
     first = place.retrieve(version)

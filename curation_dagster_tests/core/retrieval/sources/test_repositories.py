@@ -83,6 +83,12 @@ def test_an_answer_in_another_form_is_no_list_of_files(repository, doi, http_ser
         place.retrieve(doi(repository, "1", "1"))
 
 
+def test_an_answer_that_is_packed_otherwise_than_it_says_is_refused(doi, http_server, place: Field):
+    http_server.add("/api/records/1", b"no gzip at all", headers={"Content-Encoding": "gzip"})
+    with pytest.raises(errors.UnexpectedAnswer, match="encoding"):
+        place.retrieve(doi("zenodo", "1", "1"))
+
+
 def test_a_record_of_another_version_is_refused(doi, http_server, place: Field):
     repositories.dataverse(http_server, "10.7910/DVN/X", "2.1", FLAT)
     http_server.answers["/api/datasets/:persistentId/versions/2"] = http_server.answers[

@@ -11,8 +11,11 @@ import uuid
 import boto3
 import pytest
 
+from curation_dagster.core.registry.retrieval import S3
 from curation_dagster.core.retrieval import errors
-from curation_dagster_tests.servers import SftpServer
+from curation_dagster.core.retrieval.sources import s3 as s3_source
+from curation_dagster.core.retrieval.sources.plan import RemoteFile
+from curation_dagster_tests.servers import HttpServer, SftpServer
 
 from .conftest import WHY, Field
 
@@ -150,6 +153,33 @@ def test_an_unfinished_object_is_gone_on_with(s3, place: Field, bucket):
     got = {f.path: f for f in place.retrieve(version).files}
     assert got["images/a.jpg"].resumed_from == 1_000_000
     assert place.content()["images/a.jpg"] == BODY
+
+
+def cut_bucket(http_server: HttpServer, archive, content: bytes, **faults) -> tuple[S3, RemoteFile]:
+    """An endpoint whose one object breaks off on its way."""
+    url = http_server.add("/b/data/a.jpg", content, **faults)
+    source = archive(
+        method="s3",
+        bucket="b",
+        prefix="data/",
+        endpoint=http_server.url("").rstrip("/"),
+        plain_http_reason=WHY,
+    ).descriptor.retrieval
+    etag = f'"{hashlib.md5(content).hexdigest()}"'
+    return source, RemoteFile("a.jpg", url, len(content), validator=etag, about={"key": "data/a.jpg"})
+
+
+def test_a_cut_object_goes_on_where_it_was_cut(http_server: HttpServer, archive, place: Field):
+    source, file = cut_bucket(http_server, archive, BODY, faults=3, cut_after=1_500_000)
+    target = place.folder / "testset@1"
+    with place.session() as session:
+        got = s3_source.fetch(session, source, file, target, 0, 0)
+    assert (target / "a.jpg").read_bytes() == BODY
+    assert (got.sha256, got.tries) == (SHA, 2)
+    ranges = [a.headers.get("range") for a in http_server.asked if a.method == "GET"]
+    assert ranges[0] is None
+    assert ranges[1] is not None
+    assert all(a.headers["if-match"] == file.validator for a in http_server.asked if a.method == "GET")
 
 
 def test_a_bucket_that_is_not_there(s3, place: Field):

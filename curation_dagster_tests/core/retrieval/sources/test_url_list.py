@@ -51,6 +51,7 @@ def test_every_line_gets_one_fate(http_server: HttpServer, place: Field, listed)
     here.add("/secret.jpg", b"", status=403)
     here.add("/private/x.jpg", picture(1))
     here.add("/busy.jpg", b"", faults=-1, fault_status=503)
+    here.add("/packed.jpg", b"no gzip", headers={"Content-Encoding": "gzip"})
     here.add("/robots.txt", b"User-agent: *\nDisallow: /private/\n")
     url = here.url
     lines = [
@@ -71,6 +72,8 @@ def test_every_line_gets_one_fate(http_server: HttpServer, place: Field, listed)
         ("i", "see e-mail", "malformed"),
         ("j", "http://nobody@127.0.0.1/x.jpg", "malformed"),
         ("k", "http://sold.example/x.jpg", "refused"),
+        ("l", url("/a\x01b.jpg"), "refused"),
+        ("l", url("/packed.jpg"), "page"),
     ]
     place.hosts = Hosts(
         HostRule("", 1e9, 10**9), (HostRule("sold.example", 1, 1, True, "sold by the image"),)
@@ -86,7 +89,7 @@ def test_every_line_gets_one_fate(http_server: HttpServer, place: Field, listed)
     assert sorted(content) == ["images/00001.jpg", "images/00002.png", "images/00005.jpg"]
     assert {f.path for f in got.fates if f.path} == set(content)
     assert told[0] | {"number": "0", "dataset_name": "a", "id": "00001", "fate": "fetched"} == told[0]
-    assert "sold by the image" in got.fates[-1].detail
+    assert "sold by the image" in got.fates[16].detail
     assert here.paths().count("/a.jpg") == 1, "a doubled address is not asked for"
 
 

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from curation_dagster.core.criteria.columns import columns_of
 from curation_dagster.core.criteria.loading import load_criteria
-from curation_dagster.core.report import drawing, measured
+from curation_dagster.core.report import measured
+from curation_dagster.core.report import stage_drawing as drawing
 from curation_dagster.core.report.measured import bounds_of, measured_values
 
 QUALITY = load_criteria("device").of_stage("quality")
