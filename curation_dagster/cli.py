@@ -41,10 +41,14 @@ def demo(images: int, keep: bool) -> None:
 @click.option("--port", default=3000, show_default=True)
 @click.option("--demo", "on_demo", is_flag=True, help="Open what `make demo` has made.")
 def dev(host: str, port: int, on_demo: bool) -> None:
-    """Start the Dagster UI and its daemon, with the sensors on.
+    """Start the Dagster UI and its daemon, with the sensors on, and show the reports beside it.
 
-    There is no authentication in it: it listens on the loopback address only, unless --host says otherwise.
+    There is no authentication in it: it listens on the loopback address only, unless --host says otherwise. Reports are
+    shown on loopback only, two ports further.
     """
+    from curation_dagster.archive_pages import write_index
+    from curation_dagster.reports_server import serving
+
     settings = Settings.load(Settings.load().home / "demo" if on_demo else None)
     environment = {k: v for k, v in os.environ.items() if not (on_demo and k in OF_ONE_INSTALLATION)}
     environment |= {
@@ -53,30 +57,22 @@ def dev(host: str, port: int, on_demo: bool) -> None:
         "CURATION_AUTOSTART": os.environ.get("CURATION_AUTOSTART", "1"),
     }
     settings.landing.mkdir(parents=True, exist_ok=True)
-    click.echo(
-        f"http://{host}:{port}   deliveries go to {settings.landing}/<archive>@<version>/   Ctrl-C stops"
-    )
-    process = subprocess.Popen(  # noqa: S603 - our own interpreter
-        [
-            sys.executable,
-            "-m",
-            "dagster",
-            "dev",
-            "-m",
-            "curation_dagster.definitions",
-            "-h",
-            host,
-            "-p",
-            str(port),
-        ],
-        env=environment,
-        start_new_session=True,
-    )
-    try:
-        sys.exit(process.wait())
-    except KeyboardInterrupt:
-        process.send_signal(signal.SIGINT)
-        process.wait()
+    write_index(settings.reports)
+    command = ["-m", "dagster", "dev", "-m", "curation_dagster.definitions", "-h", host, "-p", str(port)]
+    with serving(settings.reports, port + 2) as reports:
+        click.echo(
+            f"http://{host}:{port}   reports: {reports}   deliveries go to {settings.landing}/<archive>@<version>/   "
+            "Ctrl-C stops"
+        )
+        environment.setdefault("CURATION_REPORTS_URL", reports)
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter
+            [sys.executable, *command], env=environment, start_new_session=True
+        )
+        try:
+            sys.exit(process.wait())
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)
+            process.wait()
 
 
 @main.command()

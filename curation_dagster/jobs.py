@@ -15,14 +15,17 @@ curate_archive_version = dg.define_asset_job(
     "curate_archive_version",
     selection=dg.AssetSelection.assets(*PER_ARCHIVE),
     executor_def=_IN_ONE_PROCESS,
-    description="One delivery of one archive, from the landing folder to harmonized records, groups and a review queue.",
+    description="Curate one archive version: from its delivery to harmonized records, groups of duplicates and a review queue. "
+    "Launch it with the partition `<archive>@<version>`; `curation-dagster add` or the sensor `new_deliveries` makes it known. "
+    "Protocol S.2 to S.6.",
 )
 
 rebuild_corpus = dg.define_asset_job(
     "rebuild_corpus",
     selection=dg.AssetSelection.assets(*OVER_ALL),
     executor_def=_IN_ONE_PROCESS,
-    description="Groups across archives, the ledger, the corpus of everything that is admitted, and its splits.",
+    description="Rebuild the corpus: groups across archives, the ledger, the corpus of everything that is admitted, and its splits. "
+    "Launch it after verdicts, approvals or withdrawals; the sensors do so by themselves. Protocol E.9, S.7 and S.8.",
     tags={"curation/scope": "everything"},
 )
 
@@ -30,7 +33,8 @@ make_release = dg.define_asset_job(
     "make_release",
     selection=dg.AssetSelection.assets(*RELEASING),
     executor_def=_IN_ONE_PROCESS,
-    description="The next numbered release, from the tables as another person than its author approved them.",
+    description="Seal the next release: images, tables, documents and checksums, of just the state that another person than its "
+    "author approved with `curation-dagster approve release`. Protocol S.9 and S.10.",
     tags={"curation/scope": "everything"},
 )
 
@@ -57,13 +61,13 @@ def empty_old_staging(context: dg.OpExecutionContext, curation: Curation) -> Non
 
 @dg.job(executor_def=_IN_ONE_PROCESS)
 def recheck_sources() -> None:
-    """All sources asked about all versions: new ones, and changed bytes under old ones."""
+    """Ask all sources about all versions: new ones, and changed bytes under old ones. Protocol S.2."""
     look_at_all_sources()
 
 
 @dg.job(executor_def=_IN_ONE_PROCESS)
 def apply_retention() -> None:
-    """Staging emptied by the declared rule."""
+    """Empty staging by the rule in `vocabularies/retrieval.yaml`, and write down what was removed."""
     empty_old_staging()
 
 

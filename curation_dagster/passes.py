@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation_dagster.compute import Failure, map_files
+from curation_dagster.core.progress import told_by
 from curation_dagster.engine import MapFiles
 from curation_dagster.lake import Lake
 from curation_dagster.schemas import TABLES
@@ -80,6 +81,7 @@ def run_pass(
     note: dict[str, str] | None = None,
     timeout_s: float = 120.0,
     over: MapFiles = map_files,
+    report_s: float = REPORT_SECONDS,
 ) -> PassReport:
     """Do ``work`` to each item, resuming from the chunks below ``folder``, and add the rows to the table.
 
@@ -91,6 +93,8 @@ def run_pass(
         Folder for chunk files; one for each caller that may run at the same time.
     over : callable
         What maps over the files: :func:`curation_dagster.compute.map_files`, or that of a cluster.
+    report_s : float
+        Seconds between two lines of log.
 
     Raises
     ------
@@ -101,7 +105,7 @@ def run_pass(
     # two runs of the same work take turns; the second finds the rows of the first
     with (folder.parent / f".{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return _run_locked(work, items, lake, folder, workers, log, note, timeout_s, over)
+        return _run_locked(work, items, lake, folder, workers, log, note, timeout_s, over, report_s)
 
 
 def _run_locked(
@@ -114,6 +118,7 @@ def _run_locked(
     note: dict[str, str] | None,
     timeout_s: float,
     over: MapFiles,
+    report_s: float,
 ) -> PassReport:
     started = time.monotonic()
     chunks = folder / work.code_version
@@ -131,7 +136,8 @@ def _run_locked(
     failures = 0
     second_try = []
     writer = _ChunkWriter(chunks, work.table)
-    last_report = started
+    tell = told_by(log, name=work.table, seconds=report_s)
+    tell(0, len(remaining), "files")
     for number, (index, row, failure) in enumerate(
         over(work.function, remaining, workers=workers, timeout_s=timeout_s), start=1
     ):
@@ -139,14 +145,7 @@ def _run_locked(
             writer.add(row)
         else:
             second_try.append(remaining[index])
-        now = time.monotonic()
-        if now - last_report >= REPORT_SECONDS or number == len(remaining):
-            last_report = now
-            rate = number / max(now - started, 1e-9)
-            left = (len(remaining) - number) / rate
-            log(
-                f"{work.table}: {number} of {len(remaining)} files, {rate:.1f} a second, about {left:.0f} s left"
-            )
+        tell(number, len(remaining), "files")
     # a busy machine can time a good file out or starve it of memory; alone, with all the time, it gets another try
     for index, row, failure in over(work.function, second_try, workers=1, timeout_s=2 * timeout_s):
         if failure is not None:

@@ -21,7 +21,7 @@ from curation_dagster.core.registry.keys import ArchiveVersionKey
 from curation_dagster.core.retrieval.containers import item_of
 from curation_dagster.engine import files_mapper
 from curation_dagster.gate import admission_of, archive_versions, ledger_problems, versions_in_view
-from curation_dagster.passes import Pass, run_pass
+from curation_dagster.passes import REPORT_SECONDS, Pass, run_pass
 from curation_dagster.schemas import ADMISSIONS, CORPUS
 from curation_dagster.views import measured_images
 from curation_dagster.workspace import Workspace
@@ -70,7 +70,12 @@ def admit(workspace: Workspace) -> list[Gated]:
 
 
 def publish_missing(
-    workspace: Workspace, gate: list[Gated], log: Callable[[str], None], run_id: str
+    workspace: Workspace,
+    gate: list[Gated],
+    log: Callable[[str], None],
+    run_id: str,
+    workers: int | None = None,
+    report_s: float = REPORT_SECONDS,
 ) -> dict[str, dict[str, Any]]:
     """Write the files of all admitted images that are not written yet; return what is published, by image_id."""
     items: list[PublishItem] = []
@@ -87,10 +92,11 @@ def publish_missing(
         missing,
         workspace.lake,
         workspace.settings.work / "published",
-        workspace.settings.workers,
+        workers or workspace.settings.workers,
         log,
         note={"run_id": run_id},
         over=files_mapper(workspace.settings),
+        report_s=report_s,
     )
     rows = _published(workspace)
     return {i.image_id: rows[i.image_id, i.item.sha256] for i in items}

@@ -7,7 +7,6 @@ kept in the table ``retrievals``, because the files outlive the answer that name
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from curation_dagster.core.progress import told_by
 from curation_dagster.core.registry.loading import ArchiveVersion
 from curation_dagster.core.registry.models import PublishedFile
 from curation_dagster.core.registry.retrieval import Drop, Landing, Source, UrlList
@@ -29,8 +29,6 @@ from curation_dagster.core.retrieval.sources.manifest import expect_complete, re
 from curation_dagster.core.retrieval.sources.session import Session
 from curation_dagster.schemas import RETRIEVALS, URL_FATES
 from curation_dagster.workspace import Workspace
-
-_SECONDS_BETWEEN = 15.0
 
 
 @dataclass(frozen=True)
@@ -87,27 +85,6 @@ def open_session(workspace: Workspace, log: Callable[[str], None]) -> Session:
     """Return a conversation with sources as the installation permits it."""
     settings = workspace.settings
     return Session(guard=Guard(settings.private_sources), log=log, progress=Progress(told_by(log)))
-
-
-def told_by(
-    log: Callable[[str], None], clock: Callable[[], float] = time.monotonic
-) -> Callable[[int, int, str], None]:
-    """Return a callback that says now and then how much is done, how fast, and how long the rest will take."""
-    started: dict[str, tuple[float, int]] = {}
-    said: dict[str, float] = {}
-
-    def tell(done: int, total: int, what: str) -> None:
-        now = clock()
-        began, at = started.setdefault(what, (now, done))
-        if now - said.get(what, float("-inf")) < _SECONDS_BETWEEN and done < total:
-            return
-        said[what] = now
-        rate = (done - at) / (now - began) if now > began else 0.0
-        speed = f", {rate / 1e6:.1f} MB/s" if "bytes" in what and rate else ""
-        left = f", about {(total - done) / rate / 60:.0f} min left" if rate and total > done else ""
-        log(f"staged: {done:,} of {total:,} {what}{speed}{left}")
-
-    return tell
 
 
 def as_stated(workspace: Workspace, archive: ArchiveVersion) -> ArchiveVersion:

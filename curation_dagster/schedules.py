@@ -17,7 +17,7 @@ weekly_recheck_of_sources = dg.ScheduleDefinition(
     job=recheck_sources,
     cron_schedule="0 4 * * 1",
     default_status=STATUS,
-    description="Asks all sources about all versions, Mondays at four.",
+    description="Asks all sources about all versions, Mondays at four: new ones, and changed bytes under old ones.",
 )
 
 nightly_retention = dg.ScheduleDefinition(

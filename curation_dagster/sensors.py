@@ -1,4 +1,4 @@
-"""What starts runs by itself: deliveries in the landing folder, changed archives, people's verdicts.
+"""What starts runs by itself: deliveries in the landing folder, changed archives, people's verdicts; and what tells of failures.
 
 A sensor has 60 seconds and runs every half minute, so it looks at names, sizes and times only and never at bytes.
 All are stopped on a fresh instance unless ``CURATION_AUTOSTART=1``.
@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 
 from curation_dagster import watching
+from curation_dagster.alert_sensors import ALERT_SENSORS
 from curation_dagster.core.registry.keys import KeyFormatError, parse_key
 from curation_dagster.core.registry.loading import RegistryError
 from curation_dagster.core.retrieval.sources.policy import load_limits
@@ -20,7 +21,7 @@ from curation_dagster.jobs import curate_archive_version, rebuild_corpus
 from curation_dagster.partitions import ARCHIVE_VERSIONS
 from curation_dagster.resources import Curation
 from curation_dagster.schemas import OVER_ALL, PER_ARCHIVE
-from curation_dagster.settings import autostart
+from curation_dagster.settings import autostart, sensor_seconds
 from curation_dagster.workspace import EVERYTHING, Workspace
 
 _MOST_AT_ONCE = 20
@@ -45,15 +46,18 @@ def curated_since(workspace: Workspace, folder: Path) -> bool:
     return bool(done) and done[0].timestamp() > changed
 
 
-@dg.sensor(job=curate_archive_version, minimum_interval_seconds=30, default_status=STATUS)
+@dg.sensor(
+    job=curate_archive_version,
+    minimum_interval_seconds=sensor_seconds(),
+    default_status=STATUS,
+    description="Curates a delivery once it lies still: a folder `<archive>@<version>` in the landing folder whose files are the "
+    "same at two looks in a row. Adds its partition and starts one run for each state of its files. A folder whose name no "
+    "descriptor knows is left alone and named in the skip reason.",
+)
 def new_deliveries(
     context: dg.SensorEvaluationContext, curation: Curation
 ) -> dg.SensorResult | dg.SkipReason:
-    """Curates a delivery once it lies still: a folder `<archive>@<version>` in the landing folder.
-
-    A delivery counts as complete when two looks at it in a row are the same; a run is then requested once for each state
-    of its files. Folders whose name no descriptor knows are named in the skip reason, and left alone.
-    """
+    """Request a run for each delivery that lies still and was not curated since its files changed."""
     workspace = curation.open()
     seen: dict[str, str] = json.loads(context.cursor or "{}")
     looks: dict[str, str] = {}
@@ -98,15 +102,17 @@ def new_deliveries(
     )
 
 
-@dg.sensor(job=rebuild_corpus, minimum_interval_seconds=30, default_status=STATUS)
+@dg.sensor(
+    job=rebuild_corpus,
+    minimum_interval_seconds=sensor_seconds(),
+    default_status=STATUS,
+    description="Rebuilds groups, ledger and corpus when reviewers' verdicts, approvals or withdrawals were added since the last "
+    "rebuild. While people are at work verdicts arrive every few seconds: it waits until two looks in a row see the same.",
+)
 def new_verdicts_of_people(
     context: dg.SensorEvaluationContext, curation: Curation
 ) -> dg.RunRequest | dg.SkipReason:
-    """Rebuilds ledger and corpus when reviewers' verdicts, approvals or withdrawals were added since the last rebuild.
-
-    While people are at work verdicts arrive every few seconds: a rebuild is asked for once two looks in a row see the
-    same.
-    """
+    """Request one rebuild for each state of what people said, once they pause."""
     workspace = curation.open()
     if ledger_is_current(workspace):
         return dg.SkipReason("the ledger knows all verdicts, approvals and withdrawals")
@@ -130,11 +136,17 @@ def ledger_is_current(workspace: Workspace) -> bool:
     return not complete or nobody_spoke or all(said.get(t) == v for t, v in now.items())
 
 
-@dg.sensor(job=curate_archive_version, minimum_interval_seconds=3600, default_status=STATUS)
+@dg.sensor(
+    job=curate_archive_version,
+    minimum_interval_seconds=3600,
+    default_status=STATUS,
+    description="Asks the sources of the archives in turn, each hour for a while. A new version gets its partition and one run; "
+    "changed bytes under an old version are an incident, shown at `staged`, and nothing of them is ingested.",
+)
 def new_versions_of_sources(
     context: dg.SensorEvaluationContext, curation: Curation
 ) -> dg.SensorResult | dg.SkipReason:
-    """Asks sources in turn; a new version gets its partition and one run, changed bytes under an old one an incident.
+    """Ask some of the sources, and request the runs of new versions.
 
     The cursor says behind which archive the next look goes on, which runs were asked for, and which incidents were told.
     """
@@ -184,8 +196,15 @@ archives_changed = dg.AutomationConditionSensorDefinition(
     "archives_changed",
     target=dg.AssetSelection.assets(*OVER_ALL),
     default_status=STATUS,
+    minimum_interval_seconds=sensor_seconds(),
     run_tags={"curation/scope": "everything"},
     description="Rebuilds groups, ledger and corpus after archive versions were curated, once for all that landed together.",
 )
 
-SENSORS = [new_deliveries, new_versions_of_sources, new_verdicts_of_people, archives_changed]
+SENSORS = [
+    new_deliveries,
+    new_versions_of_sources,
+    new_verdicts_of_people,
+    archives_changed,
+    *ALERT_SENSORS,
+]

@@ -11,10 +11,12 @@ CURATION_CRITERIA       name or path of the criteria file                       
 CURATION_SECRET         secret of the keyed hashes of patients and lesions                     made once: ``$CURATION_HOME/secret``
 CURATION_SECRET_FILE    a file that holds the secret, for servers: no process shows it then     none
 CURATION_WORKERS        worker processes of the pixel passes                                   all cores
+CURATION_REPORTS_URL    where the reports folder is shown, for links from the Dagster UI                none: paths
 CURATION_REVIEWERS      accounts of the review page                                            ``$CURATION_HOME/reviewers.yaml``
 CURATION_ENGINE         what maps over files: ``local`` processes, or ``ray``, a cluster              ``local``
 CURATION_RAY_ADDRESS    the cluster: ``host:6379``, ``ray://host:10001``, or ``auto``                 ``$RAY_ADDRESS``, or ``auto``
 CURATION_AUTOSTART      ``1``: sensors run without being switched on                           off
+CURATION_SENSOR_SECONDS  seconds between two looks of a sensor, from 5                               30
 CURATION_OFFLINE        ``1``: nothing is fetched; deliveries come by the landing folder only   off
 CURATION_PRIVATE_SOURCES  ``1``: sources may be on loopback or private addresses               off
 ======================  =====================================================================  ==============================
@@ -52,6 +54,7 @@ class Settings:
     private_sources: bool = False
     engine: EngineName = "local"
     ray_address: str = "auto"
+    reports_url: str = ""
 
     @classmethod
     def load(
@@ -96,6 +99,7 @@ class Settings:
             private_sources=env.get("CURATION_PRIVATE_SOURCES") == "1",
             engine=_engine(env.get("CURATION_ENGINE") or "local"),
             ray_address=env.get("CURATION_RAY_ADDRESS") or env.get("RAY_ADDRESS") or "auto",
+            reports_url=env.get("CURATION_REPORTS_URL") or "",
         )
 
     @property
@@ -180,6 +184,20 @@ def _engine(name: str) -> EngineName:
 def autostart() -> bool:
     """Return whether sensors run without being switched on."""
     return os.environ.get("CURATION_AUTOSTART") == "1"
+
+
+def sensor_seconds() -> int:
+    """Return the seconds between two looks of the sensors that watch this installation.
+
+    Raises
+    ------
+    ValueError
+        If ``CURATION_SENSOR_SECONDS`` is not a whole number from 5; the daemon itself looks every 5 seconds.
+    """
+    said = os.environ.get("CURATION_SENSOR_SECONDS", "30")
+    if not said.isdigit() or int(said) < 5:
+        raise ValueError(f"CURATION_SENSOR_SECONDS is {said!r}; expected a whole number from 5")
+    return int(said)
 
 
 def _write_once(path: Path, text: str) -> None:

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation_dagster import trail
+from curation_dagster.archive_pages import sheets_with
 from curation_dagster.core.harmonize.keys import lesion_key, patient_key
 from curation_dagster.core.registry.keys import ArchiveVersionKey
 from curation_dagster.core.release.bundle import image_of
@@ -135,7 +136,7 @@ def _releases_with(workspace: Workspace, ids: set[str]) -> dict[int, Path]:
 
 
 def _published_files(workspace: Workspace, ids: set[str]) -> list[Path]:
-    """Return every published file of the images, whatever code wrote it: the corpus of now and before, and releases."""
+    """Return every published file of the images, whatever code wrote it, and every contact sheet that shows one."""
     found = []
     for root in (workspace.settings.corpus, workspace.settings.releases):
         if root.is_dir():
@@ -143,7 +144,7 @@ def _published_files(workspace: Workspace, ids: set[str]) -> list[Path]:
                 name = path.relative_to(root).as_posix()
                 if image_of(name) in ids and path.is_file():
                     found.append(path)
-    return sorted(found)
+    return sorted(found) + sheets_with(workspace, ids)
 
 
 def _pictures(

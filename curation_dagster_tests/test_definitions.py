@@ -17,6 +17,7 @@ from curation_dagster.core.criteria import reference as criteria_reference
 from curation_dagster.core.criteria.loading import load_criteria
 from curation_dagster.core.report.reference import pages, render
 from curation_dagster.definitions import defs
+from curation_dagster.resources import Curation
 from curation_dagster.schemas import (
     CONFIRMATIONS,
     DECODE_STATES,
@@ -68,6 +69,59 @@ def test_every_asset_says_what_it_is() -> None:
         assert node.owners, key
         assert node.group_name != "default", key
         assert node.is_partitioned == (key.to_user_string() in PER_ARCHIVE), key
+
+
+def test_every_asset_is_found_by_the_clauses_that_it_carries_out() -> None:
+    graph = defs.resolve_asset_graph()
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        clauses = set(re.findall(r"\b[IES]\.\d+\b", node.description or ""))
+        assert clauses, key
+        assert {t.removeprefix("protocol/") for t in node.tags if t.startswith("protocol/")} == clauses
+        assert "python" in node.kinds
+
+
+def test_whatever_can_be_set_in_the_launchpad_is_explained() -> None:
+    found = {}
+    for asset in defs.assets or ():
+        fields = getattr(getattr(asset.node_def.config_field, "config_type", None), "fields", {})
+        for name, said in fields.items():
+            found[asset.node_def.name, name] = said.description
+    assert {a for a, _ in found} == {"measurements", "corpus", "review_queue"}
+    assert all(text and text.endswith(".") for text in found.values()), found
+    assert all(f.description for f in Curation.model_fields.values())
+
+
+def test_every_job_sensor_and_schedule_says_what_it_does_and_rests_on_a_fresh_instance() -> None:
+    jobs = [j for j in defs.resolve_all_job_defs() if not j.name.startswith("__")]
+    for one in [*jobs, *(defs.sensors or ()), *(defs.schedules or ())]:
+        assert one.description, one.name
+        assert one.description.endswith("."), one.name
+    states = {s.name: s.default_status.value for s in [*(defs.sensors or ()), *(defs.schedules or ())]}
+    assert set(states.values()) == {"STOPPED"}
+    code = (
+        "from curation_dagster.definitions import defs;"
+        "print({s.default_status.value for s in [*defs.sensors, *defs.schedules]})"
+    )
+    told = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True,
+        env={"PATH": "/usr/bin", "PYTHONPATH": str(ROOT), "CURATION_AUTOSTART": "1"},
+    )  # fmt: skip
+    assert told.stdout.strip() == "{'RUNNING'}"  # as the server form sets it
+    compose = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    assert re.search(r"CURATION_AUTOSTART:\s*\"?1", compose)
+
+
+def test_every_check_reads_as_a_sentence_and_says_what_to_do() -> None:
+    blocking_checks(STAGES)
+    for checks in CATALOGUE.values():
+        for check in checks:
+            assert check.description.endswith("."), check.name
+            assert len(check.remedy) > 20, check.name
+            assert check.remedy.endswith("."), check.name
+            assert check.name.count("_") >= 3, check.name
+    for spec in (s for c in defs.asset_checks or () for s in c.check_specs):
+        assert "What to do: " in (spec.description or ""), spec.name
 
 
 def test_every_criterion_and_every_fact_is_a_check_of_its_asset() -> None:

@@ -129,6 +129,10 @@ def test_the_further_files_open_a_way_out_for_those_who_need_it(tmp_path: Path) 
     assert found["services"]["code"]["environment"]["CURATION_OFFLINE"] == "0"
     assert {n for n, s in found["services"].items() if "way_out" in s["networks"]} == {"code"}
     assert resolved(tmp_path)["services"]["code"]["environment"]["CURATION_OFFLINE"] == "1"
+    told = resolved(tmp_path, "deploy/compose/alerts.yaml")
+    assert {n for n, s in told["services"].items() if "way_out" in s["networks"]} == {"code"}
+    webhook = told["services"]["code"]["environment"]["CURATION_ALERT_WEBHOOK_FILE"]
+    assert webhook in {f"/run/secrets/{s['source']}" for s in told["services"]["code"]["secrets"]}
     stored = resolved(
         tmp_path, "deploy/compose/object_store.yaml", CURATION_LAKE="s3://bucket/lake", AWS_REGION="eu-west-1"
     )

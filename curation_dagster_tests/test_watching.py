@@ -51,9 +51,11 @@ def zenodo(
 
 
 def tick(installation: Installation, cursor: str | None = None):
-    context = dg.build_sensor_context(instance=installation.instance, cursor=cursor)
-    found = new_versions_of_sources(context, curation=Curation(home=None, criteria=None))
-    return found, context
+    curation = {"curation": Curation(home=None, criteria=None)}
+    with dg.build_sensor_context(
+        instance=installation.instance, cursor=cursor, resources=curation
+    ) as context:
+        return new_versions_of_sources(context), context
 
 
 def test_a_new_version_gets_its_partition_and_one_run(zenodo: Installation, http_server: HttpServer) -> None:

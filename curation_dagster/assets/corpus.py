@@ -12,9 +12,12 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation_dagster.assets.common import global_asset, markdown_table, shown
+from curation_dagster import links
+from curation_dagster.archive_pages import write_index
+from curation_dagster.assets.common import PixelPass, global_asset, markdown_table, shown
 from curation_dagster.core.criteria.evaluate import fold
 from curation_dagster.core.criteria.ledger import settle
+from curation_dagster.core.progress import told_by
 from curation_dagster.core.registry.keys import ArchiveVersionKey
 from curation_dagster.core.report.summary import summarize, write_report
 from curation_dagster.gate import archive_versions, ledger_made_of
@@ -38,6 +41,8 @@ def decisions(context: dg.AssetExecutionContext, curation: Curation) -> dg.Mater
     digest = hashlib.sha256()
     tally = {"kept": 0, "excluded": 0, "quarantined": 0}
     reasons: dict[str, tuple[int, int]] = {}
+    tell = told_by(context.log.info, name="decisions")
+    tell(0, len(keys), "archive versions")
     for number, key in enumerate(keys, start=1):
         settled = DECISIONS.conform(
             settle(
@@ -60,9 +65,7 @@ def decisions(context: dg.AssetExecutionContext, curation: Curation) -> dg.Mater
         folded = fold(settled, pc.unique(settled["image_id"]))
         for verdict in tally:
             tally[verdict] += pc.sum(pc.equal(folded["verdict"], verdict)).as_py() or 0
-        context.log.info(
-            f"decisions: {number} of {len(keys)} archive versions, {key}: {settled.num_rows} rows"
-        )
+        tell(number, len(keys), "archive versions")
     report = StageReport(
         sum(tally.values()), **tally, fingerprint=digest.hexdigest(), reasons=reasons,
         table_version=workspace.lake.version("decisions") or 0, changed=None,
@@ -75,7 +78,7 @@ def decisions(context: dg.AssetExecutionContext, curation: Curation) -> dg.Mater
 
 
 @global_asset("corpus", deps=["decisions"], kinds=("deltalake", "file"))
-def corpus(context: dg.AssetExecutionContext, curation: Curation) -> dg.MaterializeResult:
+def corpus(context: dg.AssetExecutionContext, config: PixelPass, curation: Curation) -> dg.MaterializeResult:
     """One row and one standardized, de-identified file per curated image.
 
     Protocol S.8: ingest into a version-controlled database with unique ids, source, version and date. Archive versions
@@ -83,7 +86,14 @@ def corpus(context: dg.AssetExecutionContext, curation: Curation) -> dg.Material
     """
     workspace = curation.open()
     gate = admit(workspace)
-    published = publish_missing(workspace, gate, context.log.info, context.run.run_id)
+    published = publish_missing(
+        workspace,
+        gate,
+        context.log.info,
+        context.run.run_id,
+        config.workers,
+        config.seconds_between_reports,
+    )
     rows, admissions = assemble(workspace, gate, published, context.run.run_id)
     broken = CORPUS.problems(rows)
     if broken:
@@ -106,6 +116,7 @@ def corpus(context: dg.AssetExecutionContext, curation: Curation) -> dg.Material
         record_deidentification(workspace, ArchiveVersionKey(*complete), context.run.run_id)
     summary = summarize(workspace.lake, workspace.criteria)
     path = write_report(summary, workspace.settings.reports)
+    write_index(workspace.settings.reports)
     listed = [
         (f"{a['archive']}@{a['version']}", "yes" if a["admitted"] else "no", a["images_in"], a["images_kept"],
          a["images_excluded"], a["images_quarantined"], "; ".join(a["reasons"] or []))
@@ -122,7 +133,7 @@ def corpus(context: dg.AssetExecutionContext, curation: Curation) -> dg.Material
                 listed, ["archive version", "admitted", "in", "kept", "excluded", "quarantined", "reasons"]
             ),
             "exclusions_by_clause": markdown_table(summary.by_clause, summary.clause_headers),
-            "report": dg.MetadataValue.path(str(path)),
+            "report": links.page(workspace.settings, path),
             "images": dg.MetadataValue.path(str(workspace.settings.corpus)),
         },
     )

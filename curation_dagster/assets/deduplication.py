@@ -55,7 +55,7 @@ def duplicates_within(context: dg.AssetExecutionContext, curation: Curation) -> 
         run_id=context.run.run_id,
         reasons=reasons_of(verdicts),
     )
-    return shown(workspace, "duplicates_within", report, {"relations": _relations(groups)})
+    return shown(workspace, "duplicates_within", report, {"relations": _relations(groups)}, key=key)
 
 
 @global_asset("deduplication", deps=["duplicates_within", "review_queue"])

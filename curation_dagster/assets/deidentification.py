@@ -52,5 +52,7 @@ def deidentified(context: dg.AssetExecutionContext, curation: Curation) -> dg.Ma
         workspace,
         "deidentified",
         report,
-        {"found": markdown_table(rows, ["carrier", "kind", "action", "images"])},
+        key=key,
+        extra={"found": markdown_table(rows, ["carrier", "kind", "action", "images"])},
+        measured=("deidentified", facts),
     )

@@ -67,8 +67,8 @@ def harmonized(context: dg.AssetExecutionContext, curation: Curation) -> dg.Mate
         key=lambda r: (-r[0], str(r[1])),
     )
     return shown(
-        workspace, "harmonized", report,
-        {
+        workspace, "harmonized", report, key=key,
+        extra={
             "diagnoses": markdown_table(rows[:40], ["images", "label", "ICD-11", "title", "relation"]),
             "missing_fields": dg.MetadataValue.md(
                 as_markdown(missingness_png(lists["missingness"]), "missing fields by reason")
@@ -84,4 +84,5 @@ def harmonized(context: dg.AssetExecutionContext, curation: Curation) -> dg.Mate
                 ["images", "label", "kind", "suggestions, never applied by themselves"],
             ),
         },
+        measured=("harmonized", facts),
     )  # fmt: skip

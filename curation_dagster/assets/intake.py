@@ -11,6 +11,7 @@ A delivery in the landing folder goes before the method of retrieval that the de
 import dagster as dg
 
 from curation_dagster.assets.common import archive_asset, key_of, markdown_table, shown
+from curation_dagster.core.progress import told_by
 from curation_dagster.core.records.assessment import assessment_rows
 from curation_dagster.core.records.joining import build_records
 from curation_dagster.core.records.tables import MetadataError
@@ -41,7 +42,7 @@ def staged(context: dg.AssetExecutionContext, curation: Curation) -> dg.Material
             brought.archive,
             brought.landing,
             workspace.settings.staging,
-            progress=lambda done, total, what: context.log.info(f"staged: {done} of {total} {what}"),
+            progress=told_by(context.log.info),
             limits=load_limits(),
         )
         files = FILES.conform(inventory)
@@ -63,7 +64,8 @@ def staged(context: dg.AssetExecutionContext, curation: Curation) -> dg.Material
         workspace,
         "files",
         report,
-        {
+        key=key,
+        extra={
             "bytes": int(sum(files["bytes"].to_pylist())),
             "inventory": markdown_table(
                 sorted(
@@ -73,6 +75,7 @@ def staged(context: dg.AssetExecutionContext, curation: Curation) -> dg.Material
                 ["role", "media type", "checksum", "files", "bytes"],
             ),
         },
+        unit="files",
     )
 
 
@@ -110,5 +113,6 @@ def records(context: dg.AssetExecutionContext, curation: Curation) -> dg.Materia
         workspace,
         "records",
         report,
-        {"initial_assessment": dg.MetadataValue.md(assessment_markdown(archive, built.assessment))},
+        key=key,
+        extra={"initial_assessment": dg.MetadataValue.md(assessment_markdown(archive, built.assessment))},
     )

@@ -11,7 +11,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation_dagster.assets.common import archive_asset, key_of, markdown_table, shown
+from curation_dagster.assets.common import PixelPass, archive_asset, key_of, markdown_table, shown
 from curation_dagster.compute import Failure
 from curation_dagster.core.imaging.detecting import detecting
 from curation_dagster.core.imaging.faces import check_model
@@ -62,7 +62,9 @@ def measuring_pass() -> Pass:
 
 
 @archive_asset("quality", deps=["records"], kinds=("deltalake", "opencv"))
-def measurements(context: dg.AssetExecutionContext, curation: Curation) -> dg.MaterializeResult:
+def measurements(
+    context: dg.AssetExecutionContext, config: PixelPass, curation: Curation
+) -> dg.MaterializeResult:
     """Everything that any criterion could ask of the pixels: one read and one full decode of each distinct file.
 
     Protocol S.3. Integrity, size, format, hidden metadata by kind, sharpness, light, artifacts, hashes, thumbnails. A file that
@@ -85,10 +87,11 @@ def measurements(context: dg.AssetExecutionContext, curation: Curation) -> dg.Ma
         todo,
         workspace.lake,
         workspace.settings.work / "measurements" / str(key),
-        workspace.settings.workers,
+        config.workers or workspace.settings.workers,
         context.log.info,
         note={"run_id": context.run.run_id, "key": str(key)},
         over=files_mapper(workspace.settings),
+        report_s=config.seconds_between_reports,
     )
     rows = _rows(workspace)
     states = measured_states(rows, distinct)
@@ -111,14 +114,15 @@ def measurements(context: dg.AssetExecutionContext, curation: Curation) -> dg.Ma
         workspace,
         "measurements",
         report,
-        {
+        key=key,
+        extra={
             "measured_now": done.done,
             "measured_before": len(known),
             "taken_up_from_an_interrupted_run": done.resumed,
             "files_per_second": round(done.done / done.seconds, 1) if done.done else None,
-            "seconds": round(done.seconds, 1),
             "integrity": markdown_table(list(counted.items()), ["state", "files"]),
         },
+        unit="files",
     )
 
 
@@ -143,7 +147,7 @@ def measured_states(rows: pa.Table, wanted: dict[str, Any]) -> dict[str, str]:
 def quality(context: dg.AssetExecutionContext, curation: Curation) -> dg.MaterializeResult:
     """Verdict of integrity, resolution, focus, light and artifacts, one row per image.
 
-    Protocol I.3 and E.1 to E.4. Reads no pixel, so a change of a bound re-decides an archive in seconds. A verdict
+    Protocol I.3, E.1, E.2, E.3 and E.4. Reads no pixel, so a change of a bound re-decides an archive in seconds. A verdict
     on one image never depends on the others.
     """
     workspace, key = curation.open(), key_of(context)
@@ -158,4 +162,4 @@ def quality(context: dg.AssetExecutionContext, curation: Curation) -> dg.Materia
         inputs=workspace.inputs(key, "records", "measurements", criteria=workspace.criteria.digest),
         run_id=context.run.run_id,
     )
-    return shown(workspace, "quality", report)
+    return shown(workspace, "quality", report, key=key, measured=("quality", facts))

@@ -8,14 +8,13 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from curation_dagster.assets.common import OWNERS, global_asset, markdown_table, shown
+from curation_dagster.assets.common import global_asset, markdown_table, shown
 from curation_dagster.core.release.splits import balance_of
 from curation_dagster.dividing import draw_splits, split_settings
 from curation_dagster.releasing import make_release
 from curation_dagster.resources import Curation
 from curation_dagster.schemas import SIDES, SPLIT_HISTORY, SPLITS
 from curation_dagster.stage import StageReport
-from curation_dagster.version import code_version
 from curation_dagster.workspace import EVERYTHING
 
 
@@ -67,13 +66,8 @@ def splits(context: dg.AssetExecutionContext, curation: Curation) -> dg.Material
     )
 
 
-@dg.asset(
-    group_name="release",
-    deps=["splits"],
-    owners=OWNERS,
-    kinds={"python", "file"},
-    code_version=code_version(),
-)
+# made when people ask for it, never by itself
+@global_asset("release", deps=["splits"], kinds=("file",), automation_condition=None)
 def release(context: dg.AssetExecutionContext, curation: Curation) -> dg.MaterializeResult:
     """The next numbered release: images, tables, documents, licences and checksums, sealed in one folder.
 

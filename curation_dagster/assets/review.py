@@ -1,7 +1,10 @@
 """Review: which images people look at, drawn so that a clean sample bounds what the rest may hide."""
 
 import dagster as dg
+from pydantic import Field
 
+from curation_dagster import links
+from curation_dagster.archive_pages import PICTURES, draw_page
 from curation_dagster.assets.common import archive_asset, key_of, markdown_table, shown
 from curation_dagster.comparing import compare_versions, version_report
 from curation_dagster.core.review.sampling import queue_of
@@ -11,8 +14,22 @@ from curation_dagster.stage import StageReport
 from curation_dagster.verification import record_deidentification
 
 
+class ContactSheets(dg.Config):
+    """What is drawn for people to look at. Nothing here changes a row of a table."""
+
+    pictures: int = Field(
+        default=PICTURES,
+        ge=0,
+        le=60,
+        description="The most pictures on one contact sheet of the archive version's page; 0 draws none. Only pictures in which "
+        "the search for text and faces found nothing are shown.",
+    )
+
+
 @archive_asset("review", deps=["quality", "deidentified", "harmonized", "duplicates_within"])
-def review_queue(context: dg.AssetExecutionContext, curation: Curation) -> dg.MaterializeResult:
+def review_queue(
+    context: dg.AssetExecutionContext, config: ContactSheets, curation: Curation
+) -> dg.MaterializeResult:
     """The sample of this archive version, and every single image that no rule settles.
 
     Protocol S.6: verify de-identification automatically and by people on a sample. The sample is drawn by the order of
@@ -36,6 +53,7 @@ def review_queue(context: dg.AssetExecutionContext, curation: Curation) -> dg.Ma
         context.run.run_id,
     )  # fmt: skip
     page = record_deidentification(workspace, key, context.run.run_id)
+    drawn = draw_page(workspace, key, config.pictures)
     changes = compare_versions(workspace, key, context.run.run_id)
     counts = queue.group_by(["criterion", "purpose"]).aggregate([([], "count_all")]).to_pylist()
     rows = sorted((c["criterion"], c["purpose"], c["count_all"]) for c in counts)
@@ -43,9 +61,11 @@ def review_queue(context: dg.AssetExecutionContext, curation: Curation) -> dg.Ma
         workspace,
         "review_queue",
         report,
-        {
+        key=key,
+        extra={
             "queues": markdown_table(rows, ["criterion", "purpose", "images"]),
-            "deidentification_record": dg.MetadataValue.path(str(page)),
+            "deidentification_record": links.page(workspace.settings, page),
+            "contact_sheets": links.contact_sheets(workspace.settings, drawn),
             "against_the_version_before": dg.MetadataValue.md(version_report(changes)),
         },
     )

@@ -27,11 +27,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Check:
-    """A fact about one stage."""
+    """A fact about one stage: what must hold, how that is looked at, and what to do where it does not."""
 
     stage: str
     name: str
     description: str
+    remedy: str
     look: Callable[[Workspace, ArchiveVersionKey], Outcome]
 
 
@@ -41,15 +42,21 @@ CATALOGUE: dict[str, list[Check]] = {}
 def fact(
     *stages: str,
 ) -> Callable[[Callable[[Workspace, ArchiveVersionKey, str], Outcome]], Callable[..., Outcome]]:
-    """Enter a function into the catalogue, as a check of each of the stages; its docstring is the description."""
+    """Enter a function into the catalogue, as a check of each of the stages.
+
+    Its docstring says what must hold, and behind ``What to do:`` what to do where it doesn't.
+    """
 
     def enter(look: Callable[[Workspace, ArchiveVersionKey, str], Outcome]) -> Callable[..., Outcome]:
+        said = " ".join((look.__doc__ or "").split())
+        description, _, remedy = (part.strip() for part in said.partition("What to do:"))
         for stage in stages:
             CATALOGUE.setdefault(stage, []).append(
                 Check(
                     stage,
                     look.__name__,
-                    " ".join((look.__doc__ or "").split()),
+                    description,
+                    remedy[:1].upper() + remedy[1:],
                     lambda workspace, key, stage=stage: look(workspace, key, stage),  # type: ignore[misc]
                 )
             )
@@ -64,6 +71,7 @@ def blocking_checks(stages: Sequence[str]) -> dict[str, list[str]]:
         facts_of_archives,
         facts_of_corpus,
         facts_of_release,
+        facts_of_review,
     )
 
     return {stage: [c.name for c in CATALOGUE.get(stage, [])] for stage in stages}

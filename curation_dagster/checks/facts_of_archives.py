@@ -7,7 +7,6 @@ import zipfile
 from collections import Counter
 
 from curation_dagster.checks.catalogue import Outcome, fact, nothing_found
-from curation_dagster.comparing import previous_of
 from curation_dagster.core.imaging.measure import measured_by
 from curation_dagster.core.registry.keys import ArchiveVersionKey
 from curation_dagster.schemas import TABLES, UNIFIED
@@ -20,7 +19,11 @@ _PER_IMAGE = ("records", "quality", "deidentified", "harmonized", "duplicates_wi
 def every_file_of_the_delivery_is_in_the_inventory(
     workspace: Workspace, key: ArchiveVersionKey, _: str
 ) -> Outcome:
-    """The staging folder and the directories of its zips hold just the files that the inventory lists, in their sizes."""
+    """The staging folder and the directories of its zips hold just the files that the inventory lists, in their sizes.
+
+    What to do: something was added, removed or changed in the staging folder; materialize `staged` again, and find
+    out who wrote there.
+    """
     folder = workspace.settings.staging / str(key)
     listed = workspace.part("files", key, ["path", "container", "member", "bytes"]).to_pylist()
     plain = Counter(r["bytes"] for r in listed if r["container"] is None)
@@ -50,7 +53,11 @@ def every_file_of_the_delivery_is_in_the_inventory(
 def no_file_contradicts_its_published_checksum(
     workspace: Workspace, key: ArchiveVersionKey, _: str
 ) -> Outcome:
-    """Where the publisher states a checksum, the file has it. Protocol S.2."""
+    """Where the publisher states a checksum, the file has it. Protocol S.2.
+
+    What to do: fetch the delivery again; where it stays so, ask the publisher, and don't approve the archive
+    version.
+    """
     states = Counter(workspace.part("files", key, ["checksum_state"])["checksum_state"].to_pylist())
     problems = (
         [f"{states['mismatch']} files differ from their published checksums"] if states["mismatch"] else []
@@ -66,7 +73,10 @@ def no_file_contradicts_its_published_checksum(
 def everything_that_is_said_to_be_fetched_is_there(
     workspace: Workspace, key: ArchiveVersionKey, _: str
 ) -> Outcome:
-    """Each file of `retrievals` is in the inventory with its bytes, and each listed address has one fate that holds."""
+    """Each file of `retrievals` is in the inventory with its bytes, and each listed address has one fate that holds.
+
+    What to do: materialize `staged` again: what is missing is fetched; read `url_fates` for addresses that failed.
+    """
     files = workspace.part("files", key, ["path", "sha256"], container=None)
     fetched = workspace.part("retrievals", key, ["path", "sha256"])
     fates = workspace.part("url_fates", key, ["row", "fate", "path", "sha256"])
@@ -95,7 +105,11 @@ def everything_that_is_said_to_be_fetched_is_there(
 def every_image_file_and_every_record_is_in_exactly_one_row(
     workspace: Workspace, key: ArchiveVersionKey, _: str
 ) -> Outcome:
-    """No image file and no row of the publisher's tables is lost on the way, and none is there twice."""
+    """No image file and no row of the publisher's tables is lost on the way, and none is there twice.
+
+    What to do: look at the layout and the join in the archive's descriptor, correct it, and materialize `records`
+    again.
+    """
     files = workspace.part("files", key, ["path", "role"])
     rows = workspace.part("records", key, ["image_id", "path", "record_table", "record_row", "join_state"])
     with workspace.lake.sql(files=files, rows=rows) as sql:
@@ -128,7 +142,10 @@ def every_image_file_and_every_record_is_in_exactly_one_row(
 
 @fact("measurements")
 def every_image_file_is_measured_once(workspace: Workspace, key: ArchiveVersionKey, _: str) -> Outcome:
-    """Each distinct image file of the archive version has one row of measurements by the current code."""
+    """Each distinct image file of the archive version has one row of measurements by the current code.
+
+    What to do: materialize `measurements` again; only what is missing is read.
+    """
     wanted = workspace.part("files", key, ["sha256"], role="image")
     with workspace.lake.sql("measurements", wanted=wanted) as sql:
         counts = sql.execute(
@@ -151,7 +168,10 @@ def every_image_file_is_measured_once(workspace: Workspace, key: ArchiveVersionK
 def rows_in_equal_kept_excluded_and_quarantined(
     workspace: Workspace, key: ArchiveVersionKey, stage: str
 ) -> Outcome:
-    """Every image of `records` is in this table once, with one verdict, and the counts add up."""
+    """Every image of `records` is in this table once, with one verdict, and the counts add up.
+
+    What to do: materialize the asset again; if it stays so, don't use the table and report a defect of the code.
+    """
     record_ids = workspace.part("records", key, ["image_id"])
     rows = workspace.part(stage, key, ["image_id", "verdict"])
     with workspace.lake.sql(record_ids=record_ids, rows=rows) as sql:
@@ -182,7 +202,10 @@ def rows_in_equal_kept_excluded_and_quarantined(
 def every_verdict_follows_from_its_criteria(
     workspace: Workspace, key: ArchiveVersionKey, stage: str
 ) -> Outcome:
-    """An image is excluded just where it fails a criterion of the stage, and quarantined just where one is for review."""
+    """An image is excluded just where it fails a criterion of the stage, and quarantined just where one is for review.
+
+    What to do: the criteria changed during the run, or the table was edited; materialize the asset again.
+    """
     rows = workspace.part(stage, key, ["image_id", "verdict"])
     verdicts = workspace.part(
         "verdicts", key, ["image_id", "criterion", "outcome", "criteria_digest"], stage=stage
@@ -205,7 +228,11 @@ def every_verdict_follows_from_its_criteria(
 def every_null_of_the_unified_schema_has_a_reason(
     workspace: Workspace, key: ArchiveVersionKey, _: str
 ) -> Outcome:
-    """A value that is missing says why: not collected, blank, stated as unknown, unmapped, out of range, withheld."""
+    """A value that is missing says why: not collected, blank, stated as unknown, unmapped, out of range, withheld.
+
+    What to do: the mapping of the named column is incomplete; correct the descriptor or report it, and materialize
+    `harmonized` again.
+    """
     rows = workspace.part("harmonized", key, ["image_id", "missing", *UNIFIED]).to_pylist()
     counts: Counter[str] = Counter()
     for row in rows:
@@ -217,7 +244,10 @@ def every_null_of_the_unified_schema_has_a_reason(
 
 @fact("duplicates_within")
 def every_group_has_one_representative(workspace: Workspace, key: ArchiveVersionKey, _: str) -> Outcome:
-    """One representative per group, named by all its members, and groups have at least two."""
+    """One representative per group, named by all its members, and groups have at least two.
+
+    What to do: materialize `duplicates_within` again; if it stays so, report a defect of the code.
+    """
     rows = workspace.part(
         "duplicates_within",
         key,
@@ -243,63 +273,13 @@ def one_representative(workspace: Workspace, rows: object) -> Outcome:
     return nothing_found(problems, f"{groups} groups", groups=groups)
 
 
-@fact("review_queue")
-def every_image_that_waits_for_a_person_is_in_the_queue(
-    workspace: Workspace, key: ArchiveVersionKey, _: str
-) -> Outcome:
-    """Each open review is queued by itself, or its criterion has a sample of the declared size."""
-    queue = workspace.part("review_queue", key, ["image_id", "criterion", "purpose"])
-    verdicts = workspace.part("verdicts", key, ["image_id", "criterion", "outcome"])
-    each = [c.id for c in workspace.criteria.criteria if c.review == "each"]
-    sampled = [c.id for c in workspace.criteria.criteria if c.review == "sample"]
-    problems = []
-    with workspace.lake.sql(queue=queue, verdicts=verdicts) as sql:
-        for criterion, n in sql.execute(
-            "SELECT criterion, count(*) FROM verdicts v WHERE outcome = 'review' AND list_contains(?, criterion) "
-            "AND image_id NOT IN (SELECT image_id FROM verdicts WHERE outcome = 'fail') "
-            "AND NOT EXISTS (SELECT 1 FROM queue q WHERE q.image_id = v.image_id AND q.criterion = v.criterion) GROUP BY 1",
-            [each],
-        ).fetchall():
-            problems.append(f"{n} images wait for a person to judge {criterion}, and are not in the queue")
-        for criterion, n in sql.execute(
-            "SELECT criterion, count(*) FROM verdicts v WHERE outcome = 'review' AND list_contains(?, criterion) "
-            "AND image_id NOT IN (SELECT image_id FROM verdicts WHERE outcome = 'fail') GROUP BY 1",
-            [sampled],
-        ).fetchall():
-            drawn = sql.execute(
-                "SELECT count(*) FROM queue WHERE criterion = ? AND purpose = 'sample'", [criterion]
-            ).fetchall()[0][0]
-            needed = workspace.criteria.sampling.size_for(n)
-            if drawn < needed:
-                problems.append(
-                    f"the sample for {criterion} holds {drawn} images; {needed} of {n} are asked for"
-                )
-    return nothing_found(problems, f"{queue.num_rows} entries")
-
-
-@fact("review_queue")
-def a_new_version_is_compared_with_the_one_before(
-    workspace: Workspace, key: ArchiveVersionKey, _: str
-) -> Outcome:
-    """What approvers are shown of a version is of its current files, and its counts add up to all of its images."""
-    rows = workspace.part("version_changes", key).to_pylist()
-    before = previous_of(workspace, key)
-    if before is None and not rows:
-        return Outcome(True, "the first version of its archive")
-    images = workspace.part("harmonized", key, ["image_id"]).num_rows
-    problems = [] if rows else [f"nothing was compared with {before}"]
-    if any(r["fingerprint"] != workspace.stage(key, "staged")["fingerprint"] for r in rows):
-        problems.append("the comparison is of other files than are staged")
-    for subject in ("diagnosis", "sex", "age_band", "fitzpatrick", "verdict"):
-        counted = sum(r["after"] for r in rows if r["subject"] == subject)
-        if rows and counted != images:
-            problems.append(f"{subject}: {counted} images are counted of {images}")
-    return nothing_found(problems, f"{images} images compared", images=images)
-
-
 @fact("staged", *_PER_IMAGE, "review_queue")
 def the_table_matches_its_declaration(workspace: Workspace, key: ArchiveVersionKey, stage: str) -> Outcome:
-    """Types, permitted values, ranges and unique keys are as declared in `schemas`."""
+    """Types, permitted values, ranges and unique keys are as declared in `schemas`.
+
+    What to do: the named column breaks its declaration in `schemas`; nothing behind this table is made until it is
+    corrected and materialized again.
+    """
     table = "files" if stage == "staged" else stage
     rows = workspace.part(table, key)
     return nothing_found(

@@ -22,7 +22,10 @@ _GLOBAL = ("duplicates", "decisions", "corpus", "splits")
 def every_image_in_view_is_in_exactly_one_group_or_single(
     workspace: Workspace, _: ArchiveVersionKey, __: str
 ) -> Outcome:
-    """Each image of the current version of each archive is one row, whatever archive it comes from."""
+    """Each image of the current version of each archive is one row, whatever archive it comes from.
+
+    What to do: an archive version changed since; launch `rebuild_corpus` again.
+    """
     rows = workspace.lake.read("duplicates", columns=["image_id", "archive", "version"])
     problems = []
     for archive, version in versions_in_view(workspace).items():
@@ -45,7 +48,10 @@ def every_image_in_view_is_in_exactly_one_group_or_single(
 def every_group_over_all_archives_has_one_representative(
     workspace: Workspace, _: ArchiveVersionKey, __: str
 ) -> Outcome:
-    """One representative per group, named by all its members, and groups have at least two."""
+    """One representative per group, named by all its members, and groups have at least two.
+
+    What to do: launch `rebuild_corpus` again; if it stays so, report a defect of the code.
+    """
     return one_representative(
         workspace,
         workspace.lake.read(
@@ -59,7 +65,10 @@ def every_group_over_all_archives_has_one_representative(
 def every_image_has_one_outcome_for_every_criterion(
     workspace: Workspace, _: ArchiveVersionKey, __: str
 ) -> Outcome:
-    """The ledger holds each image of `records` with each criterion once; nothing is dropped on the way."""
+    """The ledger holds each image of `records` with each criterion once; nothing is dropped on the way.
+
+    What to do: launch `curate_archive_version` for the named archive version, then `rebuild_corpus`.
+    """
     problems = []
     total = 0
     for archive, version in sorted(archive_versions(workspace)):
@@ -88,7 +97,10 @@ def every_image_has_one_outcome_for_every_criterion(
 
 @fact("decisions")
 def no_rule_is_overturned_without_a_person(workspace: Workspace, _: ArchiveVersionKey, __: str) -> Outcome:
-    """A ledger outcome that differs from the rule's names the person or sample that settled it."""
+    """A ledger outcome that differs from the rule's names the person or sample that settled it.
+
+    What to do: the ledger was edited; launch `rebuild_corpus`, and hold `curation-dagster audit verify` against it.
+    """
     with workspace.lake.sql("verdicts", "decisions") as sql:
         wrong = sql.execute(
             "SELECT count(*) FROM decisions d JOIN verdicts v USING (archive, version, stage, image_id, criterion) "
@@ -106,6 +118,8 @@ def every_declared_file_is_of_a_recorded_version(
     """No criteria, vocabulary or descriptor has changed without a higher version and a reason on record.
 
     Files of the package must all be on record; those of an installation are held against its own `versions.yaml`.
+
+    What to do: read the change, then `curation-dagster versions record --author ... --change ...`, or take it back.
     """
     files, own = versions.declared_files(), own_files(workspace)
     problems = versions.problems(files, versions.read_lock())
@@ -123,7 +137,10 @@ def every_declared_file_is_of_a_recorded_version(
 def every_curated_image_passes_every_criterion(
     workspace: Workspace, _: ArchiveVersionKey, __: str
 ) -> Outcome:
-    """No image of the corpus fails a criterion or waits for a person, and each has its outcomes in the ledger."""
+    """No image of the corpus fails a criterion or waits for a person, and each has its outcomes in the ledger.
+
+    What to do: launch `rebuild_corpus` again; if it stays so, release nothing and report a defect of the code.
+    """
     criteria = len(workspace.criteria.criteria)
     with workspace.lake.sql("corpus", "decisions") as sql:
         wrong = sql.execute(
@@ -141,7 +158,11 @@ def every_curated_image_passes_every_criterion(
 def every_curated_image_comes_from_an_admitted_archive_version(
     workspace: Workspace, _: ArchiveVersionKey, __: str
 ) -> Outcome:
-    """The gate, asked again: each archive version in the corpus is complete, checked, reviewed and approved now."""
+    """The gate, asked again: each archive version in the corpus is complete, checked, reviewed and approved now.
+
+    What to do: `admissions` says what is lacking: a check, a sample, an approval; supply it and launch
+    `rebuild_corpus`.
+    """
     with workspace.lake.sql("corpus") as sql:
         keys = sql.execute("SELECT DISTINCT archive, version FROM corpus").fetchall()
     refused = [a for a in (admission_of(workspace, ArchiveVersionKey(*k)) for k in keys) if not a.admitted]
@@ -153,7 +174,10 @@ def every_curated_image_comes_from_an_admitted_archive_version(
 def only_one_image_of_each_duplicate_group_is_in_the_corpus(
     workspace: Workspace, _: ArchiveVersionKey, __: str
 ) -> Outcome:
-    """Duplicates and near-duplicates have one representative, within and across archives. Protocol E.9."""
+    """Duplicates and near-duplicates have one representative, within and across archives. Protocol E.9.
+
+    What to do: launch `rebuild_corpus` again; release nothing until it holds.
+    """
     with workspace.lake.sql("corpus", "duplicates") as sql:
         twice = sql.execute(
             "SELECT group_id, count(*) FROM corpus JOIN duplicates USING (image_id) WHERE group_id IS NOT NULL "
@@ -181,7 +205,11 @@ def look_at_published(item: tuple[str, str, str]) -> list[str]:
 def every_published_file_is_there_and_carries_nothing_hidden(
     workspace: Workspace, _: ArchiveVersionKey, __: str
 ) -> Outcome:
-    """Each file of the corpus is read again: it has its checksum, and another reader than its writer finds no metadata."""
+    """Each file of the corpus is read again: it has its checksum, and another reader than its writer finds no metadata.
+
+    What to do: a published file was changed or removed; launch `rebuild_corpus`, which writes it anew, and find out
+    who wrote there.
+    """
     rows = workspace.lake.read("corpus", columns=["file", "sha256"]).to_pylist()
     items = [(str(workspace.settings.corpus / r["file"]), r["file"], r["sha256"]) for r in rows]
     problems: list[str] = []
@@ -195,7 +223,11 @@ def every_published_file_is_there_and_carries_nothing_hidden(
 def no_text_or_face_is_left_in_a_published_file(
     workspace: Workspace, _: ArchiveVersionKey, __: str
 ) -> Outcome:
-    """Each file of the corpus was searched for text and faces as it was written, and none was found; filled boxes included."""
+    """Each file of the corpus was searched for text and faces as it was written, and none was found; filled boxes included.
+
+    What to do: launch `rebuild_corpus`; an image whose text or face can't be removed is refused. Release nothing
+    until it holds.
+    """
     with workspace.lake.sql("corpus", "published") as sql:
         wrong = sql.execute(
             "SELECT c.image_id FROM corpus c LEFT JOIN published p ON p.image_id = c.image_id AND p.sha256 = c.sha256 "
@@ -209,7 +241,11 @@ def no_text_or_face_is_left_in_a_published_file(
 
 @fact("corpus")
 def no_source_identifier_reaches_the_corpus(workspace: Workspace, _: ArchiveVersionKey, __: str) -> Outcome:
-    """No published cell or file name holds a source id or the name of a source file."""
+    """No published cell or file name holds a source id or the name of a source file.
+
+    What to do: release nothing; the mapping of the archive copies an identifier into a published column: correct
+    its descriptor and curate it again.
+    """
     declared = TABLES["corpus"]
     texts = [
         c.name for c in declared.columns if str(c.type) == "string" and c.name not in ("archive", "version")
@@ -231,7 +267,10 @@ def no_source_identifier_reaches_the_corpus(workspace: Workspace, _: ArchiveVers
 def everything_that_entered_is_kept_excluded_or_quarantined(
     workspace: Workspace, _: ArchiveVersionKey, __: str
 ) -> Outcome:
-    """Over all archive versions: rows of `records` = images in the corpus + excluded + quarantined."""
+    """Over all archive versions: rows of `records` = images in the corpus + excluded + quarantined.
+
+    What to do: launch `rebuild_corpus` again; if it stays so, report a defect of the code.
+    """
     problems = []
     admissions = {(r["archive"], r["version"]): r for r in workspace.lake.read("admissions").to_pylist()}
     with workspace.lake.sql("records", "corpus") as sql:
@@ -269,7 +308,11 @@ def everything_that_entered_is_kept_excluded_or_quarantined(
 def the_whole_table_matches_its_declaration(
     workspace: Workspace, _: ArchiveVersionKey, stage: str
 ) -> Outcome:
-    """Types, permitted values, ranges and unique keys are as declared in `schemas`."""
+    """Types, permitted values, ranges and unique keys are as declared in `schemas`.
+
+    What to do: the named column breaks its declaration in `schemas`; release nothing until it is corrected and
+    materialized again.
+    """
     if "archive" in TABLES[stage].partition_by:
         problems, rows = [], 0
         for archive, version in sorted(archive_versions(workspace)):

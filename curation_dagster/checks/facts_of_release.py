@@ -22,7 +22,10 @@ from curation_dagster.workspace import Workspace
 def no_patient_lesion_or_duplicate_is_on_two_sides(
     workspace: Workspace, _: ArchiveVersionKey, __: str
 ) -> Outcome:
-    """Whoever walks from an image to all that share its patient, lesion or duplicates, and on from those, meets one side. Protocol S.7."""
+    """Whoever walks from an image to all that share its patient, lesion or duplicates, and on from those, meets one side. Protocol S.7.
+
+    What to do: release nothing; materialize `splits` again, and read docs/splits.md on groups that grew together.
+    """
     images, groups = ties_of(workspace)
     splits = workspace.lake.read("splits", columns=["image_id", "split"]).to_pylist()
     side = {r["image_id"]: r["split"] for r in splits if r["split"]}
@@ -57,7 +60,10 @@ def no_patient_lesion_or_duplicate_is_on_two_sides(
 def every_image_of_the_corpus_has_a_side_or_a_reason(
     workspace: Workspace, _: ArchiveVersionKey, __: str
 ) -> Outcome:
-    """Each image of the corpus is one row of splits; one without a side is withheld, and says why."""
+    """Each image of the corpus is one row of splits; one without a side is withheld, and says why.
+
+    What to do: materialize `splits` again: the corpus changed since.
+    """
     with workspace.lake.sql("corpus", "splits") as sql:
         lost, strange, unsaid = sql.execute(
             "SELECT (SELECT count(*) FROM corpus WHERE image_id NOT IN (SELECT image_id FROM splits)), "
@@ -75,7 +81,11 @@ def every_image_of_the_corpus_has_a_side_or_a_reason(
 
 @fact("splits")
 def no_image_has_changed_sides(workspace: Workspace, _: ArchiveVersionKey, __: str) -> Outcome:
-    """The side of an image is the one that it was given first, however many images came since."""
+    """The side of an image is the one that it was given first, however many images came since.
+
+    What to do: the table or its history was edited; restore `split_history` from the backup, and materialize
+    `splits` again.
+    """
     with workspace.lake.sql("splits", "split_history") as sql:
         moved = sql.execute(
             "SELECT image_id, h.split, s.split FROM splits s LEFT JOIN split_history h USING (image_id) "
@@ -90,7 +100,10 @@ def no_image_has_changed_sides(workspace: Workspace, _: ArchiveVersionKey, __: s
 
 @fact("release")
 def every_release_is_as_it_was_sealed(workspace: Workspace, _: ArchiveVersionKey, __: str) -> Outcome:
-    """Every file of every release has the checksum that was sealed; what was withdrawn since is gone. Protocol S.9."""
+    """Every file of every release has the checksum that was sealed; what was withdrawn since is gone. Protocol S.9.
+
+    What to do: a sealed file was changed; restore the release from its backup, and tell whoever received it.
+    """
     problems = []
     rows = workspace.lake.read("releases").to_pylist()
     gone = withdrawn_images(workspace)
@@ -104,7 +117,10 @@ def every_release_is_as_it_was_sealed(workspace: Workspace, _: ArchiveVersionKey
 def the_numbers_of_the_release_agree_with_its_tables(
     workspace: Workspace, _: ArchiveVersionKey, __: str
 ) -> Outcome:
-    """What entered, was excluded, waits, is withheld and is in the bundle add up to the last image. Protocol S.9."""
+    """What entered, was excluded, waits, is withheld and is in the bundle add up to the last image. Protocol S.9.
+
+    What to do: don't hand the release out; report a defect of the code.
+    """
     last = max(workspace.lake.read("releases").to_pylist(), key=lambda r: r["release"])
     view = view_of_release(workspace, last)
     problems = contradictions(view)
@@ -121,7 +137,10 @@ def the_numbers_of_the_release_agree_with_its_tables(
 def every_image_is_in_exactly_one_box_of_the_flow(
     workspace: Workspace, _: ArchiveVersionKey, __: str
 ) -> Outcome:
-    """The flow in the last bundle adds up by itself, and its boxes hold as many images as the tables, asked box by box. Protocol S.9."""
+    """The flow in the last bundle adds up by itself, and its boxes hold as many images as the tables, asked box by box. Protocol S.9.
+
+    What to do: don't hand the release out; report a defect of the code.
+    """
     last = max(workspace.lake.read("releases").to_pylist(), key=lambda r: r["release"])
     path = workspace.settings.releases / last["folder"] / "documents" / "flow.numbers.json"
     try:
@@ -158,7 +177,10 @@ def every_image_is_in_exactly_one_box_of_the_flow(
 def every_release_was_approved_by_another_than_its_author(
     workspace: Workspace, _: ArchiveVersionKey, __: str
 ) -> Outcome:
-    """Each release has an approval of just the state that was sealed, by two persons. Protocol S.10."""
+    """Each release has an approval of just the state that was sealed, by two persons. Protocol S.10.
+
+    What to do: don't hand the release out; approve the state anew by two persons and seal another one.
+    """
     approvals = workspace.lake.read("approvals")
     problems = []
     for row in workspace.lake.read("releases").to_pylist():
@@ -180,6 +202,10 @@ def every_release_was_approved_by_another_than_its_author(
 
 @fact("release")
 def the_audit_trail_is_unbroken(workspace: Workspace, _: ArchiveVersionKey, __: str) -> Outcome:
-    """The chain of hashes is whole, holds every head that was recorded, and knows every verdict and approval. Protocol S.9."""
+    """The chain of hashes is whole, holds every head that was recorded, and knows every verdict and approval. Protocol S.9.
+
+    What to do: the trail was edited: `curation-dagster audit verify` names the entry; restore it from the backup
+    and find out who wrote there.
+    """
     problems = trail.problems(workspace)
     return nothing_found(problems, f"{trail.current_head(workspace).seq} entries")

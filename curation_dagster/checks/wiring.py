@@ -5,14 +5,16 @@ the run goes on, so the check warns or errs by the severity that the criteria fi
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
-from curation_dagster.checks import facts_of_archives, facts_of_corpus, facts_of_release
+from curation_dagster.checks import facts_of_archives, facts_of_corpus, facts_of_release, facts_of_review
 from curation_dagster.checks.catalogue import CATALOGUE, Outcome
 from curation_dagster.core.criteria.loading import CriteriaSet
+from curation_dagster.core.criteria.models import Criterion
 from curation_dagster.core.registry.keys import ArchiveVersionKey, parse_key
 from curation_dagster.partitions import ARCHIVE_VERSIONS
 from curation_dagster.resources import Curation
@@ -20,7 +22,7 @@ from curation_dagster.schemas import TABLES
 from curation_dagster.worker import told
 from curation_dagster.workspace import EVERYTHING, Workspace
 
-__all__ = ["checks_of", "facts_of_archives", "facts_of_corpus", "facts_of_release"]
+__all__ = ["checks_of", "facts_of_archives", "facts_of_corpus", "facts_of_release", "facts_of_review"]
 _EXAMPLES = 5
 
 
@@ -31,14 +33,18 @@ def checks_of(stage: str, criteria: CriteriaSet, partitioned: bool) -> dg.AssetC
     partitions = ARCHIVE_VERSIONS if partitioned else None
     specs = [
         dg.AssetCheckSpec(
-            name, asset=stage, blocking=True, description=c.description, partitions_def=partitions
+            name,
+            asset=stage,
+            blocking=True,
+            description=f"{c.description} Where this fails, the run stops here. What to do: {c.remedy}",
+            partitions_def=partitions,
         )
         for name, c in facts.items()
     ] + [
         dg.AssetCheckSpec(
             name,
             asset=stage,
-            description=f"{c.statement} (Protocol {c.clause}.) {c.rationale}",
+            description=f"{c.statement} (Protocol {c.clause}.) {c.rationale} What to do: {todo_of(c)}",
             metadata={"criterion": c.id, "clause": c.clause},
             partitions_def=partitions,
         )
@@ -54,6 +60,8 @@ def checks_of(stage: str, criteria: CriteriaSet, partitioned: bool) -> dg.AssetC
         results = []
         for name, check in facts.items():
             outcome = _looked(check.look, workspace, key)
+            if not outcome.passed:
+                outcome = replace(outcome, detail=f"{outcome.detail}. What to do: {check.remedy}")
             results.append((name, outcome, dg.AssetCheckSeverity.ERROR, True))
         for name, criterion in judged.items():
             outcome = criterion_outcome(workspace, key, stage, criterion.id, partitioned)
@@ -96,6 +104,18 @@ def checks_of(stage: str, criteria: CriteriaSet, partitioned: bool) -> dg.AssetC
     return look
 
 
+def todo_of(criterion: Criterion) -> str:
+    """Return what people do about images that a criterion does not let through."""
+    if criterion.on_fail == "exclude":
+        return (
+            "nothing for these images, they stay out. If they are more than expected, look at the contact sheets in the "
+            "technical file: a bound changes in the criteria file only, with a new version and an approval."
+        )
+    if criterion.review == "sample":
+        return "judge the sample on the review page (`make review`); until it is clean the archive version is held back."
+    return "judge them on the review page (`make review`); until then they wait, and the rest goes on."
+
+
 def _looked(look: Any, workspace: Workspace, key: ArchiveVersionKey) -> Outcome:
     """Run one fact; one that can't be established has failed, and says why."""
     try:
@@ -135,5 +155,6 @@ def criterion_outcome(
         metadata["examples"] = markdown_table(
             examples, ["image_id", "outcome", "measured", "bound", "detail"]
         )
-    detail = f"{failing} of {total} images are excluded by this criterion, {open_} wait for a person"
+    share = f" ({failing / total:.1%})" if failing else ""
+    detail = f"{failing} of {total} images{share} are excluded by this criterion, {open_} wait for a person"
     return Outcome(failing == 0, detail, metadata)

@@ -16,7 +16,7 @@ from curation_dagster.settings import Settings
 from curation_dagster.workspace import Workspace
 from curation_dagster_tests.e2e.test_ui import CHROMIUM
 from curation_dagster_tests.review_app.conftest import PASSWORD, Page
-from curation_dagster_tests.review_app.conftest import _hashed as _hashed
+from curation_dagster_tests.review_app.conftest import hashed as hashed
 from curation_dagster_tests.review_app.conftest import page as page
 from curation_dagster_tests.review_app.conftest import waiting as waiting
 

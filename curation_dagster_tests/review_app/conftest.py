@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
@@ -54,17 +55,16 @@ class Page:
 
 
 @pytest.fixture(scope="session")
-def _hashed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def hashed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("accounts") / "reviewers.yaml"
     for name in REVIEWERS:
         Accounts(path).put(name, PASSWORD)
     return path
 
 
-@pytest.fixture
-def page(waiting: Installation, _hashed: Path) -> Iterator[Page]:
-    accounts = Accounts(_hashed)
-    home = waiting.home
+@contextlib.contextmanager
+def serving(home: Path, accounts: Accounts) -> Iterator[Page]:
+    """Start a review page on an installation for as long as the block runs."""
     app = create_app(lambda: Workspace(Settings.load(home)), accounts)
     config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", server_header=False)
     server = uvicorn.Server(config)
@@ -79,3 +79,9 @@ def page(waiting: Installation, _hashed: Path) -> Iterator[Page]:
     yield Page(f"http://127.0.0.1:{port}", home, accounts)
     server.should_exit = True
     thread.join(30)
+
+
+@pytest.fixture
+def page(waiting: Installation, hashed: Path) -> Iterator[Page]:
+    with serving(waiting.home, Accounts(hashed)) as served:
+        yield served

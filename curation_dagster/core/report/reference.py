@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from curation_dagster.checks.catalogue import CATALOGUE, blocking_checks
 from curation_dagster.core.criteria import reference as criteria_reference
@@ -51,8 +52,10 @@ def tables_reference() -> str:
 def checks_reference() -> str:
     """Return the reference of the structural checks, by stage."""
     blocking_checks(STAGES)  # enters all checks into the catalogue
-    parts = ["| asset | check | what must hold |", "|---|---|---|"]
-    parts += [f"| `{s}` | `{c.name}` | {c.description} |" for s in STAGES for c in CATALOGUE.get(s, [])]
+    parts = ["| asset | check | what must hold | what to do where it does not |", "|---|---|---|---|"]
+    parts += [
+        f"| `{s}` | `{c.name}` | {c.description} | {c.remedy} |" for s in STAGES for c in CATALOGUE.get(s, [])
+    ]
     return "\n".join(parts) + "\n"
 
 
@@ -77,6 +80,37 @@ def admissible_reference() -> str:
     return as_markdown(admissible(load_registry().descriptors.values()))
 
 
+def config_reference() -> str:
+    """Return the table of what can be set in the launchpad, asset by asset."""
+    from curation_dagster.definitions import defs
+
+    rows = ["| asset | field | default | what it does |", "|---|---|---|---|"]
+    assets: list[Any] = sorted(defs.assets or (), key=lambda a: str(a.node_def.name))  # type: ignore[union-attr]
+    for asset in assets:
+        fields = getattr(getattr(asset.node_def.config_field, "config_type", None), "fields", {})
+        for name, said in sorted(fields.items()):
+            default = said.default_value if said.default_provided else None
+            text = " ".join((said.description or "").split())
+            rows.append(
+                f"| `{asset.node_def.name}` | `{name}` | {'' if default is None else default} | {text} |"
+            )
+    return "\n".join(rows)
+
+
+def automation_reference() -> str:
+    """Return the table of all sensors and schedules."""
+    from curation_dagster.definitions import defs
+
+    rows = ["| name | kind | looks | what it does |", "|---|---|---|---|"]
+    for sensor in sorted(defs.sensors or (), key=lambda s: s.name):
+        every = sensor.minimum_interval_seconds
+        rows.append(f"| `{sensor.name}` | sensor | every {every} s | {sensor.description} |")
+    schedules: list[Any] = sorted(defs.schedules or (), key=lambda s: s.name)
+    for schedule in schedules:
+        rows.append(f"| `{schedule.name}` | schedule | `{schedule.cron_schedule}` | {schedule.description} |")
+    return "\n".join(rows)
+
+
 GENERATED: dict[str, Callable[[], str]] = {
     "archives": archives_reference,
     "admissible": admissible_reference,
@@ -86,6 +120,8 @@ GENERATED: dict[str, Callable[[], str]] = {
     "labels": harmonize_reference.labels_reference,
     "sites": harmonize_reference.sites_reference,
     "scales": harmonize_reference.scales_reference,
+    "config": config_reference,
+    "automation": automation_reference,
     "reasons": harmonize_reference.reasons_reference,
 }
 
