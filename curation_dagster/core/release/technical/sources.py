@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import Any
 
 from curation_dagster.core.registry.licences import licence as terms_of
@@ -10,10 +13,44 @@ from curation_dagster.core.release.technical.scope import Rows, Scope, joined, s
 from curation_dagster.core.report.paper import Block, Heading, Points, Table
 
 _MOST = 40
+_WORD = re.compile(r"[\w-]+")
+_HELD_BACK = "[an image of the archive]"
+# shorter ones, such as a running number, are words like any other
+_SHORTEST_ID = 6
 
 
 def identification(scope: Scope) -> list[Block]:
-    """The archive's record, field by field, with what its descriptor says of the version and the licence."""
+    """The archive's record, field by field, with what its descriptor says of the version and the licence.
+
+    Where a descriptor gives an image of the archive as an example, the publisher's id of it is left out.
+    """
+    return _without_ids(scope, _identification(scope))
+
+
+def _without_ids(scope: Scope, blocks: list[Block]) -> list[Block]:
+    found = scope.rows("SELECT source_id, path FROM records WHERE {here}", "records")
+    names = {
+        n for r in found for n in (r[0], PurePosixPath(r[1]).stem if r[1] else "") if len(n) >= _SHORTEST_ID
+    }
+
+    def plain(text: Any) -> Any:
+        return (
+            _WORD.sub(lambda w: _HELD_BACK if w[0] in names else w[0], text)
+            if isinstance(text, str)
+            else text
+        )
+
+    told: list[Block] = []
+    for b in blocks:
+        if isinstance(b, Table):
+            b = replace(b, rows=[[plain(c) for c in row] for row in b.rows])
+        elif isinstance(b, Points):
+            b = Points([replace(i, template=plain(i.template)) for i in b.items])
+        told.append(b)
+    return told
+
+
+def _identification(scope: Scope) -> list[Block]:
     descriptor = scope.view.descriptors.get(scope.archive or "")
     blocks: list[Block] = [Heading("Identification", "identification")]
     if descriptor is None:
