@@ -2,7 +2,7 @@
 
 It lies in the reports folder, ``archives/<archive>@<version>/index.html`` with its pictures beside it, and is drawn anew
 whenever the review queue of the archive version is. Pictures stand there and not in Dagster's event log because a file can
-be removed and an entry of the log can't (docs/decisions/0013).
+be removed and an entry of the log can't (docs/decisions/0011).
 
 A picture is shown only if the search for text and faces has looked at its pixels and found nothing at all, certain or
 not, nothing about its de-identification is open or failed, and nobody has withdrawn it. All others are counted.

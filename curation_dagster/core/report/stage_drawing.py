@@ -1,6 +1,6 @@
 """Small drawings as SVG, written by hand: the flow of a stage, and measured values with the bounds drawn in.
 
-They hold counts and numbers only, so that they may stand in the event log (docs/decisions/0013), and take a few
+They hold counts and numbers only, so that they may stand in the event log (docs/decisions/0011), and take a few
 kilobytes where a plot as PNG takes tens. A browser shows them inside ``<img>``, where an SVG runs nothing and loads
 nothing.
 """
