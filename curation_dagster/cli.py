@@ -286,6 +286,17 @@ def labels(archive: str | None, out: Path) -> None:
     click.echo(f"{n} labels wait for a coder: {out}")
 
 
+@main.command("reports")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=3002, show_default=True)
+def serve_reports(host: str, port: int) -> None:
+    """Show the reports folder behind a proxy that asks who reads; `dev` shows it by itself."""
+    from curation_dagster.reports_server import serve
+    from curation_dagster.settings import Settings
+
+    serve(Settings.load().reports, host, port)
+
+
 @main.group()
 def export() -> None:
     """Write tables as CSV files that may leave."""

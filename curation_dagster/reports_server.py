@@ -1,7 +1,7 @@
-"""The reports folder on loopback, for `curation-dagster dev`: read-only, and for this machine's own browsers only.
+"""The reports folder over HTTP, read-only: on loopback for `curation-dagster dev`, behind the proxy in the server form.
 
-Like the Dagster UI beside it, it has no sign-in, so it listens on the loopback address whatever the UI does. On a server
-the proxy shows the folder, behind its authentication (docs/deployment.md).
+It has no sign-in. On a laptop it listens on the loopback address whatever the Dagster UI beside it does, and answers to this
+machine's own names only. In the server form nothing but the proxy reaches it, which asks for a password first.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ import threading
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
+HEALTH = "/health"
 _OWN_NAMES = ("127.0.0.1", "localhost", "[::1]")
 _HEADERS = {
     # a withdrawn picture must not live on in a browser
@@ -28,13 +31,21 @@ _HEADERS = {
 class _Handler(http.server.SimpleHTTPRequestHandler):
     server_version, sys_version = "reports", ""
 
+    def __init__(self, *args: Any, behind_proxy: bool = False, **more: Any) -> None:
+        self.behind_proxy = behind_proxy
+        super().__init__(*args, **more)
+
     def send_head(self) -> io.BytesIO | None:  # type: ignore[override]
         """Answer for files below the folder; what is hidden, a folder without a page, or another host's name is not found."""
         named = self.headers.get("Host", "").rsplit(":", 1)[0]
-        hidden = any(part.startswith(".") for part in self.path.split("?")[0].split("/"))
+        hidden = any(part.startswith(".") for part in unquote(self.path.split("?")[0]).split("/"))
         # a page of another site that calls itself by a name that leads here must not read anything
-        if named not in _OWN_NAMES or hidden:
+        if (named not in _OWN_NAMES and not self.behind_proxy) or hidden:
             self.send_error(HTTPStatus.NOT_FOUND)
+            return None
+        if self.behind_proxy and self.path == HEALTH:
+            self.send_response(HTTPStatus.NO_CONTENT)
+            self.end_headers()
             return None
         return super().send_head()  # type: ignore[return-value]
 
@@ -50,6 +61,14 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: addresses of pages are no news."""
+
+
+def serve(folder: Path, host: str, port: int) -> None:
+    """Show a folder behind a proxy that asks who reads, until the process ends."""
+    handler = functools.partial(_Handler, directory=str(folder), behind_proxy=True)
+    with http.server.ThreadingHTTPServer((host, port), handler) as server:
+        server.daemon_threads = True
+        server.serve_forever()
 
 
 @contextlib.contextmanager

@@ -43,20 +43,29 @@ def resolved(folder: Path, *files: str, **environment: str) -> dict[str, Any]:
 def test_docker_compose_reads_the_file_and_only_the_proxy_is_published(tmp_path: Path) -> None:
     found = resolved(tmp_path)
     services = found["services"]
-    assert set(services) == {"postgres", "code", "daemon", "webserver", "auditors", "review", "proxy"}
+    assert set(services) == {
+        "postgres",
+        "code",
+        "daemon",
+        "webserver",
+        "auditors",
+        "review",
+        "reports",
+        "proxy",
+    }
     assert {n for n, s in services.items() if "ports" in s} == {"proxy"}
     assert [(p["published"], p["target"]) for p in services["proxy"]["ports"]] == [("443", 8443)]
     networks = {n: set(s["networks"]) for n, s in services.items()}
     # whoever is outside meets the proxy only; the proxy meets neither the database nor the code location
     assert [n for n, s in networks.items() if "outside" in s] == ["proxy"]
     assert networks["proxy"] & networks["postgres"] == networks["proxy"] & networks["code"] == set()
-    assert networks["review"] & networks["postgres"] == set()
+    assert networks["review"] & networks["postgres"] == networks["reports"] & networks["postgres"] == set()
     assert found["networks"]["front"]["internal"] is found["networks"]["back"]["internal"] is True
     assert not found["networks"]["outside"].get("internal")
 
 
 @pytest.mark.parametrize(
-    "service", ["postgres", "code", "daemon", "webserver", "auditors", "review", "proxy"]
+    "service", ["postgres", "code", "daemon", "webserver", "auditors", "review", "reports", "proxy"]
 )
 def test_each_service_has_few_rights_and_bounds(tmp_path: Path, service: str) -> None:
     found = resolved(tmp_path)["services"][service]
@@ -79,11 +88,13 @@ def test_each_service_has_few_rights_and_bounds(tmp_path: Path, service: str) ->
     ]
     needed = {
         "postgres": {"database_password"}, "code": {"database_password", "curation_secret"},
-        "proxy": {"team", "auditors"}, "review": set(),
+        "proxy": {"team", "auditors"}, "review": set(), "reports": set(),
     }  # fmt: skip
     assert {s["source"] for s in found.get("secrets", [])} == needed.get(service, {"database_password"})
     mounted = {v["source"] for v in found["volumes"]}
     assert ("data" in mounted) == (service in ("code", "review"))
+    assert ("reports" in mounted) == (service in ("code", "reports"))
+    assert service != "reports" or all(v.get("read_only") for v in found["volumes"])
 
 
 def test_images_are_pinned() -> None:

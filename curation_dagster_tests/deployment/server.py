@@ -45,7 +45,7 @@ DATABASE_PASSWORD = "a:password\\of the database"  # both marks that a password 
 CURATION_SECRET = "the secret of the keyed hashes, for a test"
 # what no log, event, table, command line or variable may hold
 SECRETS = (TEAM[1], AUDITOR[1], REVIEWER[1], DATABASE_PASSWORD, CURATION_SECRET)
-SERVICES = ("code", "daemon", "webserver", "auditors", "review", "proxy")
+SERVICES = ("code", "daemon", "webserver", "auditors", "review", "reports", "proxy")
 
 
 def compose() -> dict[str, Any]:
@@ -224,7 +224,7 @@ class Server:
                 "CURATION_ACCOUNTS": str(self.folder / "secrets"),
                 "CURATION_LISTEN": str(self.ports["proxy"]),
                 "CURATION_HEALTH": str(self.ports["health"]),
-                **{f"CURATION_{n.upper()}": f"{LOOPBACK}:{self.ports[n]}" for n in ("webserver", "auditors", "review")},
+                **{f"CURATION_{n.upper()}": f"{LOOPBACK}:{self.ports[n]}" for n in ("webserver", "auditors", "review", "reports")},
             }  # fmt: skip
         else:
             command = [str(ROOT / "deploy" / "entrypoint"), *declared["command"]]
@@ -243,7 +243,13 @@ class Server:
 
     def _here(self, word: str, service: str) -> str:
         """Return a word of docker-compose.yml as it is without a container."""
-        port = {"webserver": "3000", "auditors": "3000", "review": "3001", "code": "4000"}.get(service)
+        port = {
+            "webserver": "3000",
+            "auditors": "3000",
+            "review": "3001",
+            "reports": "3002",
+            "code": "4000",
+        }.get(service)
         if word == port:
             return str(self.ports[service])
         if default := re.fullmatch(r"\$\{\w+:-(.*)\}", word):
@@ -270,7 +276,7 @@ class Server:
             with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, self.ports["code"]), 1):
                 return True
             return False
-        path = {"review": "/health", "proxy": "/"}.get(service, "/server_info")
+        path = {"review": "/health", "reports": "/health", "proxy": "/"}.get(service, "/server_info")
         port = self.ports["health" if service == "proxy" else service]
         try:
             with urllib.request.urlopen(f"http://{LOOPBACK}:{port}{path}", timeout=10) as answer:
@@ -314,12 +320,12 @@ def running_server(folder: Path, deliver: Callable[[Path], None]) -> Iterator[Se
         watch = threading.Thread(target=server._watch, daemon=True)
         watch.start()
         try:
-            for service in ("proxy", "review", "code"):
+            for service in ("proxy", "review", "reports", "code"):
                 server.start(service)
             server.wait(lambda: server.healthy("code"), 60, "the code location")
             for service in ("webserver", "auditors", "daemon"):
                 server.start(service)
-            for service in ("proxy", "review", "webserver", "auditors"):
+            for service in ("proxy", "review", "reports", "webserver", "auditors"):
                 server.wait(lambda s=service: server.healthy(s), 90, service)
             yield server
         finally:

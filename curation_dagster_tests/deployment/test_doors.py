@@ -34,7 +34,7 @@ PATHS = [
     "/graphql?query={__typename}", "\\graphql", "/server_info", "/server_info/..", "/review/../server_info", "/dagit_info",
     "/audit/../server_info", "/static/../server_info", "/assets/%2e%2e%2fserver_info", "/logs/x/compute_logs/y/out",
     "/download_debug/x", "/report_asset_materialization/staged", "/.well-known/acme-challenge/../../server_info",
-    "http://127.0.0.1/server_info", "/favicon.png", "/runs",
+    "http://127.0.0.1/server_info", "/favicon.png", "/runs", "/reports/", "/reports/index.html", "/reports/%2e%2e/graphql",
 ]  # fmt: skip
 FORGED = [
     {"X-Forwarded-For": "127.0.0.1", "X-Real-IP": "127.0.0.1", "Forwarded": "for=127.0.0.1"},

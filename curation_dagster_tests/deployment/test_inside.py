@@ -33,6 +33,28 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 pytestmark = pytest.mark.xdist_group("deployment")
 
 
+def test_pages_of_the_reports_are_shown_to_those_who_see_the_ui(curated: Server) -> None:
+    found = sorted((curated.home / "reports" / "archives").rglob("index.html"))
+    assert found, "the run wrote a page of its archive version"
+    page = "/reports/" + quote(found[0].relative_to(curated.home / "reports").as_posix(), safe="/@")
+    (curated.home / "reports" / ".hidden").write_text("hidden")
+    for host, account in ((SITE, TEAM), (AUDIT, AUDITOR)):
+        shown = curated.ask(host, page, account)
+        assert shown.status == 200
+        assert KEY in shown.body.decode()
+        assert "no-store" in shown.headers["cache-control"]
+        assert "default-src 'none'" in shown.headers["content-security-policy"]
+        assert curated.ask(host, page).status == 401
+        assert curated.ask(host, page, account, "POST", body=b"").status in (403, 405)
+        for path in ("/reports/.hidden", "/reports/%2ehidden", "/reports/archives/", "/reports/../secret",
+                     "/reports/%2e%2e/secret", "/reports/..%2fsecret", "/reports//etc/passwd"):  # fmt: skip
+            assert curated.ask(host, path, account).status in (400, 404), path
+    metadata = '{ assetNodeOrError(assetKey: {path: ["review_queue"]}) { ... on AssetNode { assetMaterializations(limit: 1) '
+    metadata += "{ metadataEntries { label ... on UrlMetadataEntry { url } } } } } }"
+    [made] = curated.query(AUDIT, AUDITOR, metadata)["data"]["assetNodeOrError"]["assetMaterializations"]
+    assert page in {e.get("url") for e in made["metadataEntries"]}
+
+
 def test_no_secret_is_in_logs_events_tables_or_the_process_list(curated: Server) -> None:
     info = curated.query(AUDIT, AUDITOR, "{ instance { info } version }")
     texts = {"instance": json.dumps(info), "database": curated.postgres.run("pg_dump", "dagster")}
