@@ -11,27 +11,31 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import dagster as dg
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 
 _FOLDER = "alive"
 _KEPT_SECONDS = 30 * 24 * 3600.0
+_held: dict[str, IO[str]] = {}
 
 
-@contextlib.contextmanager
-def alive(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
-    """Hold the lock that says that the run's process lives."""
+def show_alive(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Hold, until this process ends or begins another run, the lock that says that the run's process lives.
+
+    The lock is not given back when the run's work ends: what the run's end is has to be written first, and where it can't
+    be, because the database is away, the run has to be found without a process.
+    """
     path = _lock_file(instance, run_id)
     path.parent.mkdir(parents=True, exist_ok=True)
     _clear_away(path.parent)
-    with path.open("w") as held:
+    for earlier in [r for r in _held if r != run_id]:
+        _held.pop(earlier).close()
+    if run_id not in _held:
+        held = _held[run_id] = path.open("w")
         fcntl.flock(held, fcntl.LOCK_SH)  # shared: a run may have a process for each step
-        yield
-    path.unlink(missing_ok=True)
 
 
 def _clear_away(folder: Path) -> None:
@@ -55,7 +59,7 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
         return True
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
-        """Return whether the process of a started run lives. What was not seen yet counts as running."""
+        """Return whether the process of a started run lives. One that has not come as far as its lock counts as running."""
         path = _lock_file(self._instance, run.run_id)
         try:
             with path.open("r+") as held:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-
 import dagster as dg
 from pydantic import Field
 
-from curation_dagster.launching import alive
+from curation_dagster.launching import show_alive
 from curation_dagster.settings import Settings
 from curation_dagster.workspace import Workspace
 
@@ -23,12 +20,10 @@ class Curation(dg.ConfigurableResource):
         None, description="Name or path of the criteria file; CURATION_CRITERIA without it."
     )
 
-    @contextlib.contextmanager
-    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Curation]:
-        """Show, for as long as a run works, that its process lives."""
-        run, instance = context.run, context.instance
-        with alive(instance, run.run_id) if run and instance else contextlib.nullcontext():
-            yield self
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Show from now on that the run's process lives."""
+        if context.run and context.instance:
+            show_alive(context.instance, context.run.run_id)
 
     def open(self) -> Workspace:
         """Return the installation as it is now: descriptors and criteria are read anew in every run."""

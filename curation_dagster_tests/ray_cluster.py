@@ -78,7 +78,7 @@ def local_cluster() -> Iterator[LocalCluster]:
             yield made
         finally:
             cluster.shutdown()
-            until = time.monotonic() + 30
+            until = time.monotonic() + 90
             while made.processes() and time.monotonic() < until:
                 time.sleep(0.2)
             left = made.processes()

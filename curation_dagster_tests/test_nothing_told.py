@@ -114,7 +114,7 @@ def cases(server: HttpServer, sftp: SftpServer, endpoint: str, bucket: str) -> l
         Case("busy", errors.SourceUnreachable, ("does not serve", "status 503", "86400"), lambda: https(at_path("busy"))),
         Case("basic", errors.SourceRefused, ("status 401",), lambda: https(
             at_path("401"), token_env=None, user_env="PLANTED_USER", password_env="PLANTED_PASSWORD")),
-        Case("unset", errors.CredentialMissing, ("PLANTED_NOT_SET is not set",), lambda: https(
+        Case("unset", errors.CredentialMissing, ("Neither the variable PLANTED_NOT_SET nor a readable file",), lambda: https(
             at_path("401"), token_env="PLANTED_NOT_SET")),
         Case("page", DeliveryRefused, ("PageInstead", ".refused"), lambda: https(at_path("page"))),
         Case("mismatch", DeliveryRefused, ("ChecksumMismatch", ".refused"), lambda: https(at_path("other", sha256=SHA))),

@@ -39,6 +39,9 @@ def browser() -> Iterator[Browser]:
 def sign_in(browser: Browser, page: Page, name: str) -> Tab:
     tab = browser.new_context(viewport={"width": 1440, "height": 860}).new_page()
     tab.goto(page.url)
+    tab.wait_for_function(
+        "document.activeElement instanceof HTMLInputElement"
+    )  # the page puts the cursor there
     tab.keyboard.type(name)
     tab.keyboard.press("Tab")
     tab.keyboard.type(PASSWORD)
