@@ -100,7 +100,8 @@ def test_two_writers_lose_no_commit(s3: Store) -> None:
     expected = {f"appended_{n}_{t}": 2 for n in range(2) for t in range(3)} | {"a0": 4, "a1": 4}
     assert {c["archive"]: c["count_all"] for c in counts} == expected
     assert sorted(lake.read("measurements")["sha256"].to_pylist()) == [f"{n:064x}" for n in range(6)]
-    assert len(lake.history("quality")) == 1 + 2 * 3 * 2
+    # a store that answers too late makes its client try again: then one replacement is two commits with the same rows
+    assert len(lake.history("quality")) >= 1 + 2 * 3 * 2
 
 
 def test_a_log_entry_is_never_overwritten(s3: Store) -> None:

@@ -130,7 +130,7 @@ class Server:
                     got.headers.get_all("set-cookie") or [],
                     b"" if got.status == 101 else got.read(),
                 )
-            except (http.client.RemoteDisconnected, ConnectionError):
+            except (http.client.RemoteDisconnected, ConnectionError, ssl.SSLEOFError):
                 connection.close()
                 if last:
                     raise

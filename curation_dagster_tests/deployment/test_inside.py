@@ -37,7 +37,9 @@ def test_pages_of_the_reports_are_shown_to_those_who_see_the_ui(curated: Server)
     found = sorted((curated.home / "reports" / "archives").rglob("index.html"))
     assert found, "the run wrote a page of its archive version"
     page = "/reports/" + quote(found[0].relative_to(curated.home / "reports").as_posix(), safe="/@")
-    (curated.home / "reports" / ".hidden").write_text("hidden")
+    (curated.home / "reports" / ".hidden").write_text(
+        "argon2 is in the file of the accounts, which lies beside the reports"
+    )
     for host, account in ((SITE, TEAM), (AUDIT, AUDITOR)):
         shown = curated.ask(host, page, account)
         assert shown.status == 200

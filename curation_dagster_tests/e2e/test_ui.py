@@ -28,10 +28,11 @@ from curation_dagster.cli import prepare_instance
 from curation_dagster.core.criteria.ledger import settle
 from curation_dagster.core.registry.keys import parse_key
 from curation_dagster.demo import judge_everything
-from curation_dagster.releasing import approve_release
+from curation_dagster.releasing import approve_release, state_problems
 from curation_dagster.review_app.accounts import Accounts
 from curation_dagster.runs import approve_archive_version, approve_criteria
 from curation_dagster.samples.write import write_samples
+from curation_dagster.sensors import ledger_is_current
 from curation_dagster.settings import Settings
 from curation_dagster.workspace import Workspace
 from curation_dagster_tests.review_app.conftest import REVIEWERS, serving
@@ -399,7 +400,11 @@ def test_what_is_judged_and_approved_is_rebuilt_by_itself_and_released(
     wait_until(
         lambda: bool(server.workspace.lake.read("corpus").num_rows), SECONDS, "the corpus by its sensor"
     )
-    wait_until(lambda: idle(server), SECONDS, "all runs to end")
+    wait_until(
+        lambda: ledger_is_current(server.workspace) and idle(server) and not state_problems(server.workspace),
+        SECONDS,
+        "tables that know what people said, and no run under way",
+    )
     admitted = {r["archive"]: r["admitted"] for r in server.workspace.lake.read("admissions").to_pylist()}
     assert admitted["pad_ufes_20"]
     assert not admitted["isic_archive"] if "isic_archive" in admitted else True

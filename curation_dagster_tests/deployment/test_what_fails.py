@@ -80,10 +80,20 @@ def runs(server: Server) -> dict[str, str]:
     return {r["runId"]: r["status"] for r in found}
 
 
-def all_ended(server: Server, run: str) -> bool:
-    """Return whether the run, and any that Dagster started for it anew, came to an end."""
-    found = runs(server)
-    return run in found and all(s in ENDED for s in found.values())
+def wait_for_all(server: Server, run: str, what: str) -> None:
+    """Wait until the run, and any that Dagster starts for it anew, has come to an end, and none has begun for a while."""
+    ended = 0.0
+
+    def quiet() -> bool:
+        nonlocal ended
+        found = runs(server)
+        if run not in found or not all(s in ENDED for s in found.values()):
+            ended = 0.0
+            return False
+        ended = ended or time.monotonic()
+        return time.monotonic() - ended > 12
+
+    keep_up(server, quiet, 240, what)
 
 
 def heal(server: Server, expected: dict[str, str]) -> list[str]:
@@ -104,7 +114,7 @@ def test_the_database_stops_and_starts_in_the_middle_of_a_run(
     fresh.postgres.stop()
     time.sleep(3)
     fresh.postgres.start()
-    keep_up(fresh, lambda: all_ended(fresh, run), 240, "the end of the run")
+    wait_for_all(fresh, run, "the end of the run")
     heal(fresh, expected)
 
 
@@ -116,7 +126,7 @@ def test_daemon_and_code_location_are_killed_in_the_middle_of_a_run(
     kill(fresh, "daemon")
     kill(fresh, "code")
     keep_up(fresh, lambda: fresh.healthy("code"), 60, "the code location")
-    keep_up(fresh, lambda: all_ended(fresh, run), 240, "the end of the run that was lost")
+    wait_for_all(fresh, run, "the end of the run that was lost")
     heal(fresh, expected)
 
 
