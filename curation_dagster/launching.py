@@ -18,6 +18,7 @@ import dagster as dg
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 
 _FOLDER = "alive"
+_SECONDS_TO_LOCK = 300.0  # a run takes its lock before its first step
 _KEPT_SECONDS = 30 * 24 * 3600.0
 _held: dict[str, IO[str]] = {}
 
@@ -59,13 +60,17 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
         return True
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
-        """Return whether the process of a started run lives. One that has not come as far as its lock counts as running."""
+        """Return whether the process of a started run lives. One that has just started has no lock yet."""
         path = _lock_file(self._instance, run.run_id)
         try:
             with path.open("r+") as held:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (FileNotFoundError, BlockingIOError):
+        except BlockingIOError:
             return CheckRunHealthResult(WorkerStatus.RUNNING)
+        except FileNotFoundError:
+            record = self._instance.get_run_record_by_id(run.run_id)
+            if record is None or time.time() - (record.start_time or time.time()) < _SECONDS_TO_LOCK:
+                return CheckRunHealthResult(WorkerStatus.RUNNING)
         # the file stays: should the mark that follows fail, the next look finds it again
         return CheckRunHealthResult(
             WorkerStatus.FAILED,
