@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import time
 from pathlib import Path
 from typing import IO, Any
@@ -35,8 +36,12 @@ def show_alive(instance: dg.DagsterInstance, run_id: str) -> None:
     for earlier in [r for r in _held if r != run_id]:
         _held.pop(earlier).close()
     if run_id not in _held:
-        held = _held[run_id] = path.open("w")
+        # locked before it has its name: a file that anybody sees without a lock is that of a lost run
+        beside = path.with_name(f".{run_id}.{os.getpid()}")
+        held = _held[run_id] = (path if path.exists() else beside).open("a")
         fcntl.flock(held, fcntl.LOCK_SH)  # shared: a run may have a process for each step
+        if beside.exists():
+            beside.replace(path)
 
 
 def _clear_away(folder: Path) -> None:
