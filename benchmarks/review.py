@@ -75,7 +75,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         settings = Settings.load(home)
-        os.environ |= {"CURATION_HOME": str(home), "DAGSTER_HOME": str(home / "dagster")}
+        os.environ["CURATION_HOME"] = str(home)
+        os.environ.pop("DAGSTER_HOME", None)
         write_samples(settings.landing, archives=["pad_ufes_20"], images=chosen.images, overlay_dir=settings.archives[0])  # fmt: skip
         with instance_of(home) as instance:
             if not all(curate_keys(instance, [KEY]).values()):
