@@ -168,7 +168,7 @@ class Lake:
         delta-rs's is made of Python objects. Arrow's threads may let go of them while the interpreter ends, and that
         aborts the process after its work is done.
         """
-        if "://" in self.root:
+        if self._is_shared:
             return None
         return pafs.SubTreeFileSystem(str(Path(self.path(table)).absolute()), pafs.LocalFileSystem())
 
@@ -276,7 +276,7 @@ class Lake:
             # on one machine the lock holds between look and write; beyond it the predicate makes the log look for
             # rows that another machine added in between. Not by a merge: it writes text as string_view, on which Arrow
             # can't compare.
-            is_new = "://" not in self.root and not self._holds_any(declared, data)
+            is_new = not self._is_shared and not self._holds_any(declared, data)
             how: dict[str, Any] = (
                 {"mode": "append"} if is_new else {"mode": "overwrite", "predicate": _any_of(declared, data)}
             )
@@ -308,32 +308,46 @@ class Lake:
     ) -> int:
         """Add the rows that ``follow`` makes of the last row, by column ``order``; return the new version.
 
-        For tables whose rows build on each other. If another writer comes between, nothing is written and ``follow`` is
-        asked again with what is then the last row: two writers never add the same number.
+        For tables whose rows build on each other, ``order`` being a number that grows. If another writer comes between,
+        nothing is written and ``follow`` is asked again with what is then the last row: two writers never add the same
+        number.
         """
         declared = _declared(table)
 
         def extend() -> None:
             delta = DeltaTable(self.path(table), storage_options=self.storage_options)
-            known = delta.to_pyarrow_dataset()
+            known = delta.to_pyarrow_dataset(filesystem=self._files(table))
             newest = pc.max(known.to_table(columns=[order])[order]).as_py()
             last = (
                 known.to_table(filter=pc.field(order) == newest) if newest is not None else declared.empty()
             )
-            # a merge reads the table, so a commit that came between is a conflict; a plain append would not notice
-            (
-                delta.merge(declared.conform(follow(last)), f"known.{order} = fresh.{order}", source_alias="fresh",
-                            target_alias="known", writer_properties=_WRITER, commit_properties=_note(note),
-                            post_commithook_properties=_KEEP_LOG)
-                .when_not_matched_insert_all()
-                .execute()
-            )  # fmt: skip
+            fresh = declared.conform(follow(last))
+            # on one machine the lock holds; beyond it, whatever was added behind the last row is a conflict
+            behind = f"{order} >= {pc.min(fresh[order]).as_py()}"
+            how: dict[str, Any] = (
+                {"mode": "overwrite", "predicate": behind} if self._is_shared else {"mode": "append"}
+            )
+            # from the state that was read, so that the log is searched for all that came since
+            write_deltalake(
+                delta,
+                fresh,
+                schema_mode="merge",
+                writer_properties=_WRITER,
+                commit_properties=_note(note),
+                post_commithook_properties=_KEEP_LOG,
+                **how,
+            )
 
         return self._commit(declared, extend)
 
     def path(self, table: str) -> str:
         """Return the folder or URL of a table."""
         return f"{self.root.rstrip('/')}/{table}"
+
+    @property
+    def _is_shared(self) -> bool:
+        """Whether other machines may write the tables too, which no lock of this one keeps out."""
+        return "://" in self.root
 
     def _commit(self, declared: Table, write: Callable[[], None]) -> int:
         """Run one write, with a lock on one machine and retries beyond it."""
@@ -359,22 +373,29 @@ class Lake:
         raise AssertionError("unreachable")
 
     def _ensure(self, declared: Table) -> None:
-        if self.version(declared.name) is None:
+        if self.version(declared.name) is not None:
+            return
+        try:
             DeltaTable.create(
                 self.path(declared.name),
                 schema=declared.arrow_schema,
-                mode="ignore",
+                mode="error",
                 partition_by=list(declared.partition_by) or None,
                 name=declared.name,
                 description=declared.description,
                 configuration=_CONFIGURATION,
                 storage_options=self.storage_options,
+                # a table is created once: a second try would be a commit behind the first one's
+                commit_properties=CommitProperties(max_commit_retries=0),
             )
+        except DeltaError:
+            if self.version(declared.name) is None:
+                raise
 
     @contextlib.contextmanager
     def _lock(self, table: str) -> Iterator[None]:
         """Serialize writers of a table on this machine; between machines the log's own conflict check holds."""
-        if "://" in self.root:
+        if self._is_shared:
             yield
             return
         folder = Path(self.root) / ".locks"

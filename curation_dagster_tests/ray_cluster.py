@@ -60,8 +60,26 @@ def local_cluster() -> Iterator[LocalCluster]:
     """Start a cluster, and leave no process of it behind."""
     from ray.cluster_utils import Cluster
 
+    cluster = Cluster()
+    made = LocalCluster(cluster, uuid.uuid4().hex)
+    try:
+        _started(made, num_cpus=0, include_dashboard=False, _system_config=_SYSTEM)
+        made.grow(2)
+        yield made
+    finally:
+        cluster.shutdown()
+        until = time.monotonic() + 30
+        while made.processes() and time.monotonic() < until:
+            time.sleep(0.2)
+        left = {pid: _command(pid) for pid in made.processes()}
+        _kill(left)
+        assert not left, f"processes of the cluster did not end: {left}"
+
+
+@contextlib.contextmanager
+def _environment_of_nodes(mark: str) -> Iterator[None]:
+    """Set what a node inherits, and only while one starts: later children of this process are not the cluster's."""
     with pytest.MonkeyPatch.context() as patch:
-        mark = uuid.uuid4().hex
         root = str(Path(__file__).parents[1])
         patch.setenv("PYTHONPATH", os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])]))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
@@ -70,20 +88,7 @@ def local_cluster() -> Iterator[LocalCluster]:
         # those with a dashboard need longer to start on a machine with much to do
         absent = ImportError("the tests need no dashboard")
         patch.setattr("ray._private.utils.get_dashboard_dependency_error", lambda: absent)
-        cluster = Cluster()
-        made = LocalCluster(cluster, mark)
-        try:
-            _started(made, num_cpus=0, include_dashboard=False, _system_config=_SYSTEM)
-            made.grow(2)
-            yield made
-        finally:
-            cluster.shutdown()
-            until = time.monotonic() + 90
-            while made.processes() and time.monotonic() < until:
-                time.sleep(0.2)
-            left = made.processes()
-            _kill(left)
-            assert not left, f"{len(left)} processes of the cluster did not end"
+        yield
 
 
 def _started(made: LocalCluster, **arguments: Any) -> Any:
@@ -91,7 +96,8 @@ def _started(made: LocalCluster, **arguments: Any) -> Any:
     for patience in (2, 1, 0):
         before = set(made.processes())
         try:
-            return made.cluster.add_node(**_NODE, **arguments)
+            with _environment_of_nodes(made.mark):
+                return made.cluster.add_node(**_NODE, **arguments)
         except Exception as error:
             _kill(set(made.processes()) - before)
             if not patience or "timed out" not in str(error):
@@ -125,6 +131,13 @@ def _parent(pid: int) -> int:
         return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
     except (FileNotFoundError, ProcessLookupError):
         return 0
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")[:200]
+    except (FileNotFoundError, ProcessLookupError):
+        return "gone"
 
 
 def _environment(pid: int) -> str:

@@ -9,9 +9,10 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 
 from curation_dagster import lake as lake_module
+from curation_dagster.core.review.audit import Entry, broken_links, chained, head_of
 from curation_dagster.lake import Lake, LakeError
 from curation_dagster.schemas import MEASUREMENTS, QUALITY
 
@@ -120,6 +121,55 @@ def test_archives_that_are_written_at_the_same_time_lose_nothing(tmp_path: Path)
     counts = lake.read("quality").group_by("archive").aggregate([([], "count_all")])
     assert sorted(counts["count_all"].to_pylist()) == [10, 10, 10, 10]
     assert lake.read("measurements").num_rows == 8
+
+
+def extend_chain(lake: Lake, who: str) -> None:
+    """Add two entries to the audit trail, as whoever says something does."""
+    said = [Entry(who, "verdict", "image", f"{who}-{i}", new="pass", why="a test") for i in range(2)]
+    lake.append_after_last("audit", "seq", lambda last: chained(said, head_of(last)))
+
+
+def assert_one_chain(lake: Lake, entries: dict[str, int]) -> None:
+    """Assert that every writer's entries are there once, in one whole chain, and can be filtered by text."""
+    audit = lake.read("audit")
+    assert sorted(audit["seq"].to_pylist()) == list(range(1, sum(entries.values()) + 1))
+    assert broken_links(audit) == []
+    for who, count in entries.items():
+        assert lake.read("audit", where={"who": who}).num_rows == count
+        assert lake.read("audit", where=pc.field("who") == who).num_rows == count
+
+
+def _extend_often(task: tuple[str, str]) -> None:
+    root, who = task
+    for _ in range(4):
+        extend_chain(Lake.open(root), who)
+
+
+def test_rows_that_build_on_the_last_one_form_one_chain(tmp_path: Path) -> None:
+    who = ("anna", "bo", "chi")
+    with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("spawn")) as pool:
+        list(pool.map(_extend_often, [(str(tmp_path), name) for name in who]))
+    lake = Lake.open(tmp_path)
+    assert_one_chain(lake, dict.fromkeys(who, 8))
+    assert len(lake.history("audit")) == 1 + 3 * 4
+
+
+def test_a_commit_in_between_makes_the_next_one_ask_again(tmp_path: Path) -> None:
+    lake, asked = Lake.open(tmp_path), list[int]()
+    extend_chain(lake, "anna")
+    said = Entry("bo", "verdict", "image", "bo-0")
+
+    def late(last: pa.Table) -> pa.Table:
+        asked.append(head_of(last).seq)
+        if len(asked) == 1:  # another machine, which this one's lock does not hold
+            write_deltalake(lake.path("audit"), chained([said], head_of(last)), mode="append")
+        return chained([said], head_of(last))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Lake, "_is_shared", property(lambda _: True))
+        lake.append_after_last("audit", "seq", late)
+    assert asked == [2, 3]
+    assert_one_chain(lake, {"anna": 2, "bo": 2})
 
 
 def test_every_table_opens_in_pandas_and_duckdb(tmp_path: Path) -> None:

@@ -46,7 +46,8 @@ LOCATION = "curation_dagster.definitions"
 LICENCE_CHECK = "every_licence_permits_commercial_use"
 SECONDS = 420  # a bound, not a pause: a busy machine takes its time
 
-pytestmark = pytest.mark.timeout(1500)
+# one worker runs them all: each goes on where the one before it stopped
+pytestmark = [pytest.mark.timeout(1500), pytest.mark.xdist_group("ui")]
 
 
 @dataclass
