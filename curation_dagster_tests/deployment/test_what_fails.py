@@ -18,7 +18,11 @@ from curation_dagster_tests.deployment.server import Server
 pytestmark = pytest.mark.xdist_group("deployment")
 
 ENDED = ("SUCCESS", "FAILURE", "CANCELED")
-RUNS = '{ runsOrError(filter: {pipelineName: "curate_archive_version"}) { ... on Runs { results { runId rootRunId status } } } }'
+RUNS = """{ runsOrError(filter: {pipelineName: "curate_archive_version"}) { ... on Runs { results {
+    runId rootRunId status startTime tags { key value } } } } }"""
+SECONDS_TO_FIND_LOST_RUNS = (
+    360  # the five minutes that a run may take to its first step, and a look of the daemon
+)
 
 
 def fingerprints(server: Server) -> dict[str, str]:
@@ -35,7 +39,16 @@ def fingerprints(server: Server) -> dict[str, str]:
 
 @pytest.fixture
 def fresh(curated: Server) -> Server:
-    """The server with empty tables: what the first run made is put aside."""
+    """The server with empty tables and no run under way: what the first run made is put aside."""
+    left: list[dict] = []
+
+    def none_is_left() -> bool:
+        left[:] = [r for r in all_runs(curated) if r["status"] not in ENDED]
+        return not left
+
+    keep_up(
+        curated, none_is_left, SECONDS_TO_FIND_LOST_RUNS, lambda: f"the end of runs of earlier tests: {left}"
+    )
     for folder in ("lake", "staging", "work"):
         shutil.rmtree(curated.home / folder, ignore_errors=True)
     return curated
@@ -57,7 +70,9 @@ def kill(server: Server, service: str) -> None:
     process.wait(10)
 
 
-def keep_up(server: Server, condition: Callable[[], object], seconds: float, what: str) -> None:
+def keep_up(
+    server: Server, condition: Callable[[], object], seconds: float, what: str | Callable[[], str]
+) -> None:
     """Wait, and start services that ended, as the compose file's ``restart`` does."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -69,15 +84,20 @@ def keep_up(server: Server, condition: Callable[[], object], seconds: float, wha
                 server.start(name)
         time.sleep(0.5)
     logs = "\n".join(f"--- {n}\n{server.log(n).read_text()[-9000:]}" for n in ("daemon", "code"))
-    raise AssertionError(f"waited {seconds:g} s for {what}\n{logs}")
+    raise AssertionError(f"waited {seconds:g} s for {what() if callable(what) else what}\n{logs}")
+
+
+def all_runs(server: Server) -> list[dict]:
+    """Return every run of the job that curates an archive version."""
+    from curation_dagster_tests.deployment.server import SITE, TEAM
+
+    found: list[dict] = server.query(SITE, TEAM, RUNS)["data"]["runsOrError"]["results"]
+    return found
 
 
 def runs(server: Server, first: str) -> dict[str, str]:
     """Return the state of a run, and of all that Dagster started for it anew."""
-    from curation_dagster_tests.deployment.server import SITE, TEAM
-
-    found = server.query(SITE, TEAM, RUNS)["data"]["runsOrError"]["results"]
-    return {r["runId"]: r["status"] for r in found if first in (r["runId"], r["rootRunId"])}
+    return {r["runId"]: r["status"] for r in all_runs(server) if first in (r["runId"], r["rootRunId"])}
 
 
 def wait_for_all(server: Server, run: str, what: str) -> None:
