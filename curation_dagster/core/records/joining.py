@@ -35,8 +35,8 @@ from curation_dagster.core.records.sources import (
     read_sources,
 )
 from curation_dagster.core.records.tables import MetadataError
+from curation_dagster.core.registry.layout import Layout
 from curation_dagster.core.registry.loading import ArchiveVersion
-from curation_dagster.core.registry.models import Layout
 from curation_dagster.core.registry.paths import source_groups
 from curation_dagster.schemas import RECORDS
 

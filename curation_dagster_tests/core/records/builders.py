@@ -10,8 +10,9 @@ import pyarrow as pa
 
 from curation_dagster.core.records.joining import RecordsResult, build_records
 from curation_dagster.core.registry.keys import ArchiveVersionKey
+from curation_dagster.core.registry.layout import MetadataTable
 from curation_dagster.core.registry.loading import ArchiveVersion
-from curation_dagster.core.registry.models import Descriptor, MetadataTable
+from curation_dagster.core.registry.models import Descriptor
 from curation_dagster.core.registry.paths import classify
 from curation_dagster.schemas import FILES
 
