@@ -24,7 +24,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from curation_dagster.cli import prepare_instance
+from curation_dagster.cli_installation import prepare_instance
 from curation_dagster.core.criteria.ledger import settle
 from curation_dagster.core.registry.keys import parse_key
 from curation_dagster.demo import judge_everything
