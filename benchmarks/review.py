@@ -23,7 +23,7 @@ import httpx
 import numpy as np
 from _results import record
 
-from curation_dagster.cli import instance_of
+from curation_dagster.cli_installation import instance_of
 from curation_dagster.review_app.accounts import Accounts
 from curation_dagster.runs import curate_keys
 from curation_dagster.samples.write import write_samples

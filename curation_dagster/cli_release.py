@@ -7,17 +7,8 @@ from typing import Any, Literal
 
 import click
 
+from curation_dagster.cli_installation import Problem, instance_of, open_workspace
 from curation_dagster.settings import Settings
-
-
-class Problem(click.ClickException):
-    """An error that the user can do something about: the message says what."""
-
-
-def _workspace():  # type: ignore[no-untyped-def]
-    from curation_dagster.workspace import Workspace
-
-    return Workspace(Settings.load())
 
 
 @click.group()
@@ -28,11 +19,10 @@ def release() -> None:
 @release.command("make")
 def make() -> None:
     """Seal the next release of the tables as they were approved (`curation-dagster approve release`)."""
-    from curation_dagster.cli import instance_of
     from curation_dagster.releasing import next_number, state_problems
     from curation_dagster.runs import release as run
 
-    workspace = _workspace()
+    workspace = open_workspace()
     problems = state_problems(workspace)
     if problems:
         raise Problem("no release was made:\n" + "\n".join(f"  {p}" for p in problems))
@@ -49,7 +39,7 @@ def make() -> None:
 @release.command("list")
 def list_releases() -> None:
     """Print every release with its numbers, people, seal, and what was withdrawn from it."""
-    lake = _workspace().lake
+    lake = open_workspace().lake
     gone: dict[int, int] = {}
     for row in lake.read("withdrawals", columns=["affected_releases"]).to_pylist():
         for number in row["affected_releases"] or []:
@@ -71,7 +61,7 @@ def verify_bundle(bundle: Path) -> None:
     from curation_dagster.core.release.bundle import broken_seals, sha256_of
     from curation_dagster.rerunning import withdrawn_images
 
-    workspace = _workspace()
+    workspace = open_workspace()
     seals = {r["seal"] for r in workspace.lake.read("releases", columns=["seal"]).to_pylist()}
     problems = broken_seals(bundle, removed=withdrawn_images(workspace))
     if problems:
@@ -92,7 +82,7 @@ def rerun_release(manifest: Path, out: Path) -> None:
     from curation_dagster.rerunning import rerun
 
     try:
-        done = rerun(_workspace(), manifest, out)
+        done = rerun(open_workspace(), manifest, out)
     except ValueError as error:
         raise Problem(str(error)) from error
     for note in done.notes:
@@ -177,7 +167,7 @@ def explain(
     from curation_dagster.core.report.explain import explain_image
     from curation_dagster.rerunning import view_of_release
 
-    workspace = _workspace()
+    workspace = open_workspace()
     tables: Any = workspace.lake
     if number is not None:
         rows = workspace.lake.read("releases", where={"release": number}).to_pylist()
@@ -206,7 +196,7 @@ def verify_trail(head: str | None) -> None:
     from curation_dagster import trail
     from curation_dagster.core.review.audit import Head
 
-    workspace = _workspace()
+    workspace = open_workspace()
     heads = []
     if head is not None:
         number, _, digest = head.partition(":")
@@ -231,7 +221,6 @@ def withdraw(
     image: str | None, patient: str | None, lesion: str | None, source: str | None, why: str, who: str
 ) -> None:
     """Withdraw an image, a patient, a lesion or a source: remove its published files, and rebuild without it."""
-    from curation_dagster.cli import instance_of
     from curation_dagster.runs import rebuild
     from curation_dagster.withdrawing import WithdrawalError
     from curation_dagster.withdrawing import withdraw as run
@@ -240,7 +229,7 @@ def withdraw(
     told = [(k, v) for k, v in named.items() if v]
     if len(told) != 1:
         raise Problem("name one of --image, --patient, --lesion, --source")
-    workspace = _workspace()
+    workspace = open_workspace()
     try:
         done = run(workspace, *told[0], why, who)
     except WithdrawalError as error:

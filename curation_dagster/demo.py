@@ -29,7 +29,7 @@ def run_demo(home: Path, images: int, keep: bool) -> None:
     """Run the demo in ``home``, which is emptied first unless ``keep``."""
     started = time.monotonic()
     _empty(home, keep)
-    from curation_dagster.cli import OF_ONE_INSTALLATION, instance_of
+    from curation_dagster.cli_installation import OF_ONE_INSTALLATION, instance_of
 
     os.environ["CURATION_HOME"] = str(home)
     os.environ["CURATION_OFFLINE"] = "1"  # the samples are delivered; nothing is fetched

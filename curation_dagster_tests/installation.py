@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from curation_dagster.cli import prepare_instance
+from curation_dagster.cli_installation import prepare_instance
 from curation_dagster.demo import judge_everything
 from curation_dagster.releasing import approve_release
 from curation_dagster.runs import approve_archive_version, approve_criteria, curate_keys, rebuild, release

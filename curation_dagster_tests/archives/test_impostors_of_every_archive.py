@@ -16,8 +16,8 @@ import pytest
 from curation_dagster.core.records.impostors import AnotherRelease
 from curation_dagster.core.records.joining import build_records
 from curation_dagster.core.records.tables import MetadataError
+from curation_dagster.core.registry.layout import MetadataTable
 from curation_dagster.core.registry.loading import load_registry
-from curation_dagster.core.registry.models import MetadataTable
 from curation_dagster.core.registry.paths import classify
 from curation_dagster.core.retrieval.containers import load_limits, open_bytes
 from curation_dagster.core.retrieval.staging import stage

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,6 @@ from curation_dagster.schemas import UNIFIED
 from curation_dagster_tests.core.records.builders import records_of
 
 REGISTRY = load_registry()
-REAL = os.environ.get("CURATION_REAL_DATA")
 
 
 def said(archive: str, field: str, *cells: str) -> Any:
@@ -177,12 +175,11 @@ def test_a_crop_of_healthy_skin_has_its_parent_and_is_no_case() -> None:
     assert json.loads(unified[found["image_0014"]["image_id"]]["missing"])["derivation"] == "not_derived"
 
 
-@pytest.mark.skipif(
-    not REAL, reason="CURATION_REAL_DATA is not set: the publishers' own files are not at hand"
-)
 class TestRealLists:
-    def test_the_list_of_five_atlases_has_a_row_for_every_line_and_a_licence_for_every_row(self) -> None:
-        content = (Path(REAL or "") / "agppga/V1_public_image_urls.csv").read_bytes()
+    def test_the_list_of_five_atlases_has_a_row_for_every_line_and_a_licence_for_every_row(
+        self, real_data: Path
+    ) -> None:
+        content = (real_data / "agppga/V1_public_image_urls.csv").read_bytes()
         made = REGISTRY.resolve("agppga_v1@5a752b7")
         records = records_of(made, {"data/V1_public_image_urls.csv": content}).table
         unified = harmonize(made, records, b"secret").to_pylist()
@@ -202,10 +199,10 @@ class TestRealLists:
         ],
     )  # fmt: skip
     def test_no_row_of_a_real_file_is_lost_and_every_null_has_its_reason(
-        self, key: str, path: str, real: str, count: int
+        self, real_data: Path, key: str, path: str, real: str, count: int
     ) -> None:
         made = REGISTRY.resolve(key)
-        records = records_of(made, {path: (Path(REAL or "") / real).read_bytes()}).table
+        records = records_of(made, {path: (real_data / real).read_bytes()}).table
         unified = harmonize(made, records, b"secret").to_pylist()
         assert len(unified) == count
         assert sorted(records["record_row"].to_pylist()) == list(range(1, count + 1))
@@ -217,8 +214,8 @@ class TestRealLists:
         }
         assert unexplained == set()
 
-    def test_the_list_of_pages_has_ten_lines_of_nine_addresses(self) -> None:
-        content = (Path(REAL or "") / "agppga/internet_images_urls.txt").read_bytes()
+    def test_the_list_of_pages_has_ten_lines_of_nine_addresses(self, real_data: Path) -> None:
+        content = (real_data / "agppga/internet_images_urls.txt").read_bytes()
         records = records_of(
             REGISTRY.resolve("agppga_internet@2025-12-18"), {"data/NSL/internet_images_urls.txt": content}
         ).table
@@ -226,7 +223,7 @@ class TestRealLists:
         assert (len(urls), len(set(urls))) == (10, 9)
         assert set(records["join_state"].to_pylist()) == {"record_without_file"}
 
-    def test_the_sites_of_pad_are_read_as_before(self) -> None:
-        with (Path(REAL or "") / "pad_ufes_20/metadata.csv").open(newline="") as handle:
+    def test_the_sites_of_pad_are_read_as_before(self, real_data: Path) -> None:
+        with (real_data / "pad_ufes_20/metadata.csv").open(newline="") as handle:
             regions = {row["region"] for row in csv.DictReader(handle)}
         assert all(said("pad_ufes_20", "anatomy", r) != "unmapped_value" for r in regions)

@@ -40,7 +40,7 @@ INTAKE = ("files", "records")
 NEEDLES = planted.needles()
 # in a process of its own, so that everything that is printed is caught
 RUN = """
-from curation_dagster.cli import instance_of
+from curation_dagster.cli_installation import instance_of
 from curation_dagster.demo import judge_everything
 from curation_dagster.runs import approve_archive_version, approve_criteria, curate_keys, rebuild
 from curation_dagster.settings import Settings

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from curation_dagster_tests.core.release.counting import Counted
-from curation_dagster_tests.e2e.test_ui import CHROMIUM
-
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+from curation_dagster_tests.e2e.browser import chromium
 
 
 @pytest.fixture(scope="module")
 def tab() -> Iterator[Page]:
-    if CHROMIUM is None:
-        if os.environ.get("CI"):
-            pytest.fail("no Chromium: .ci/run installs it")
-        pytest.skip("no Chromium on this machine; .ci/run shows how to install it")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with chromium() as browser:
         opened = browser.new_page(viewport={"width": 1280, "height": 900})
         opened.set_default_timeout(20_000)
         yield opened
-        browser.close()
 
 
 @pytest.fixture

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, TimeoutError, sync_playwright
+from playwright.sync_api import Browser, TimeoutError
 from playwright.sync_api import Page as Tab
 
 from curation_dagster.core.criteria.ledger import settle
 from curation_dagster.core.registry.keys import parse_key
 from curation_dagster.settings import Settings
 from curation_dagster.workspace import Workspace
-from curation_dagster_tests.e2e.test_ui import CHROMIUM
+from curation_dagster_tests.e2e.browser import chromium
 from curation_dagster_tests.review_app.conftest import PASSWORD, Page
 from curation_dagster_tests.review_app.conftest import hashed as hashed
 from curation_dagster_tests.review_app.conftest import page as page
@@ -26,15 +25,8 @@ KEY = "pad_ufes_20@synthetic"
 
 @pytest.fixture
 def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        if os.environ.get("CI"):
-            pytest.fail("no Chromium: .ci/run installs it")
-        pytest.skip("no Chromium on this machine; .ci/run shows how to install it")
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+    with chromium() as opened:
         yield opened
-        opened.close()
 
 
 def sign_in(browser: Browser, page: Page, name: str) -> Tab:

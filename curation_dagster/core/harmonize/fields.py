@@ -19,7 +19,8 @@ from curation_dagster.core.harmonize import anatomy, parsing
 from curation_dagster.core.harmonize.parsing import Age, Parsed
 from curation_dagster.core.harmonize.severity import parse_score, scales
 from curation_dagster.core.harmonize.vocabulary import closed_fields, folded, spelled, spellings
-from curation_dagster.core.registry.models import Descriptor, FieldMapping
+from curation_dagster.core.registry.mapping import FieldMapping
+from curation_dagster.core.registry.models import Descriptor
 from curation_dagster.schemas import HARMONIZED
 
 # between the columns of a joined key

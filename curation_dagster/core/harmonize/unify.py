@@ -38,7 +38,8 @@ from curation_dagster.core.harmonize.severity import skin_tones
 from curation_dagster.core.harmonize.vocabulary import folded
 from curation_dagster.core.registry.licences import licence
 from curation_dagster.core.registry.loading import ArchiveVersion
-from curation_dagster.core.registry.models import Columns, Descriptor
+from curation_dagster.core.registry.mapping import Columns
+from curation_dagster.core.registry.models import Descriptor
 from curation_dagster.schemas import HARMONIZED, UNIFIED
 
 _CHUNK = 20_000

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
-import yaml
-
-from curation_dagster.core.imaging.settings import VOCABULARIES
+from curation_dagster.core.imaging.settings import VOCABULARIES, read_sections
 
 
 class ModelError(RuntimeError):
@@ -105,22 +102,8 @@ def parse_detecting(text: str, name: str = "detecting.yaml") -> Detecting:
     ValueError
         If a section or key is missing or unknown; the message names it.
     """
-    data = yaml.safe_load(text)
-    if not isinstance(data, dict) or set(data) != {"version", *_PARTS}:
-        found = sorted(data) if isinstance(data, dict) else type(data).__name__
-        raise ValueError(f"{name}: expected the sections version, {', '.join(_PARTS)}; found {found}")
-    parts = {}
-    for section, kind in _PARTS.items():
-        values = {k: _frozen(v) for k, v in data[section].items()}
-        try:
-            parts[section] = kind(**values)
-        except TypeError as error:
-            raise ValueError(f"{name} > {section}: {error}") from error
-    return Detecting(version=str(data["version"]), **parts)
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(v) for v in value) if isinstance(value, list) else value
+    version, parts = read_sections(text, name, _PARTS)
+    return Detecting(version=version, **parts)
 
 
 @cache

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -134,18 +136,36 @@ def parse_measuring(text: str, name: str = "measuring.yaml") -> Measuring:
     ValueError
         If a section or key is missing or unknown; the message names it.
     """
+    version, parts = read_sections(text, name, _PARTS)
+    return Measuring(version=version, **parts)
+
+
+def read_sections(
+    text: str, name: str, kinds: Mapping[str, Callable[..., Any]]
+) -> tuple[str, dict[str, Any]]:
+    """Return the version that stands in ``text``, and each section as its kind; lists become tuples.
+
+    Raises
+    ------
+    ValueError
+        If a section or key is missing or unknown; the message names it.
+    """
     data = yaml.safe_load(text)
-    if not isinstance(data, dict) or set(data) != {"version", *_PARTS}:
+    if not isinstance(data, dict) or set(data) != {"version", *kinds}:
         found = sorted(data) if isinstance(data, dict) else type(data).__name__
-        raise ValueError(f"{name}: expected the sections version, {', '.join(_PARTS)}; found {found}")
+        raise ValueError(f"{name}: expected the sections version, {', '.join(kinds)}; found {found}")
     parts = {}
-    for section, kind in _PARTS.items():
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in data[section].items()}
+    for section, kind in kinds.items():
+        values = {k: _frozen(v) for k, v in data[section].items()}
         try:
             parts[section] = kind(**values)
         except TypeError as error:
             raise ValueError(f"{name} > {section}: {error}") from error
-    return Measuring(version=str(data["version"]), **parts)
+    return str(data["version"]), parts
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(v) for v in value) if isinstance(value, list) else value
 
 
 @cache

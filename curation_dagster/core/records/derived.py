@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from curation_dagster.core.registry.models import Layout
+from curation_dagster.core.registry.layout import Layout
 
 #: What stands in the column ``derivation`` of a file that was made from no other one.
 ORIGINAL = "original"

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from curation_dagster.core.records.tables import MetadataError
+from curation_dagster.core.registry.layout import MetadataTable
 from curation_dagster.core.registry.loading import ArchiveVersion
-from curation_dagster.core.registry.models import MetadataTable
 
 # at half of the rows and more, it isn't the rows that are malformed but the file that is another one
 _ANOTHER_TABLE = 0.5

@@ -16,7 +16,7 @@ from curation_dagster.core.records.barred import barred_rows, is_barred
 from curation_dagster.core.records.decoding import after_lines, decode, find_delimiter
 from curation_dagster.core.records.tables import MetadataError, TextTable, column_names
 from curation_dagster.core.records.workbooks import is_workbook, sheet_rows
-from curation_dagster.core.registry.models import MetadataTable
+from curation_dagster.core.registry.layout import MetadataTable
 
 # exporters put a tab before a cell that a spreadsheet would run as a formula
 _GUARD = re.compile(r"^\t(?=[=\-+@])")

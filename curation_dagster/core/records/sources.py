@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from curation_dagster.core.records.impostors import foreign_keys
 from curation_dagster.core.records.reading import read_table
 from curation_dagster.core.records.tables import MetadataError, TextTable
-from curation_dagster.core.registry.models import IMAGE_COLUMN, IMAGE_ID_COLUMN, Layout, MetadataTable
+from curation_dagster.core.registry.layout import IMAGE_COLUMN, IMAGE_ID_COLUMN, Layout, MetadataTable
 from curation_dagster.core.registry.paths import matches
 
 ReadFile = Callable[[dict[str, Any]], bytes]

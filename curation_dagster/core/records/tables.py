@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from curation_dagster.core.registry.models import MetadataTable
+from curation_dagster.core.registry.layout import MetadataTable
 
 
 class MetadataError(ValueError):

@@ -17,7 +17,7 @@ from typing import Any
 import openpyxl
 
 from curation_dagster.core.records.tables import MetadataError
-from curation_dagster.core.registry.models import MetadataTable
+from curation_dagster.core.registry.layout import MetadataTable
 from curation_dagster.core.retrieval.limits import ContainerLimits, TableLimits
 
 _DECIMALS = re.compile(r"0\.(0+)")

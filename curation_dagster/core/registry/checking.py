@@ -15,8 +15,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from curation_dagster.core.harmonize.severity import scales
+from curation_dagster.core.registry.layout import IMAGE_COLUMN, IMAGE_ID_COLUMN
 from curation_dagster.core.registry.licences import licences, unknown_licence
-from curation_dagster.core.registry.models import IMAGE_COLUMN, IMAGE_ID_COLUMN, Descriptor
+from curation_dagster.core.registry.models import Descriptor
 from curation_dagster.core.registry.problems import (
     Crumb,
     DescriptorError,

@@ -14,7 +14,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Literal
 
-from curation_dagster.core.registry.models import Descriptor, Layout
+from curation_dagster.core.registry.layout import Layout
+from curation_dagster.core.registry.models import Descriptor
 
 Role = Literal["image", "metadata", "ignored", "other"]
 

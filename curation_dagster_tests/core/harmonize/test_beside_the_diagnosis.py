@@ -15,7 +15,7 @@ from curation_dagster.core.harmonize import diagnosis, vocabulary
 from curation_dagster.core.harmonize.missingness import PRESENT, missingness
 from curation_dagster.core.harmonize.unify import harmonize
 from curation_dagster.core.harmonize.worklist import label_worklist, suggestions
-from curation_dagster.core.registry.models import FieldMapping
+from curation_dagster.core.registry.mapping import FieldMapping
 from curation_dagster.core.report.missingness import as_markdown, missing_table, missingness_png
 from curation_dagster.schemas import HARMONIZED, LABEL_WORKLIST, MISSINGNESS, UNIFIED
 from curation_dagster_tests.core.records.builders import archive_version, records_of

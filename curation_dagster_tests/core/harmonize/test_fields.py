@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from curation_dagster.core.harmonize.fields import Converted, convert, convert_field
 from curation_dagster.core.harmonize.parsing import Age
 from curation_dagster.core.harmonize.vocabulary import missing_reasons
-from curation_dagster.core.registry.models import FieldMapping
+from curation_dagster.core.registry.mapping import FieldMapping
 
 
 def one(field: str, cell: str, **mapping: Any) -> Any:

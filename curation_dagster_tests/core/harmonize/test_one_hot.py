@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from curation_dagster.core.harmonize.fields import Converted, convert
 from curation_dagster.core.harmonize.vocabulary import missing_reasons
-from curation_dagster.core.registry.models import FieldMapping
+from curation_dagster.core.registry.mapping import FieldMapping
 
 LABELS = ["MEL", "NV", "BCC", "UNK"]
 

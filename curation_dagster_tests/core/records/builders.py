@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,8 +11,9 @@ import pyarrow as pa
 
 from curation_dagster.core.records.joining import RecordsResult, build_records
 from curation_dagster.core.registry.keys import ArchiveVersionKey
+from curation_dagster.core.registry.layout import MetadataTable
 from curation_dagster.core.registry.loading import ArchiveVersion
-from curation_dagster.core.registry.models import Descriptor, MetadataTable
+from curation_dagster.core.registry.models import Descriptor
 from curation_dagster.core.registry.paths import classify
 from curation_dagster.schemas import FILES
 
@@ -83,3 +85,16 @@ def records_of(made: ArchiveVersion, contents: Mapping[str, bytes | str]) -> Rec
     """Return the records of a delivery, given as path to content."""
     data = {p: c.encode() if isinstance(c, str) else c for p, c in contents.items()}
     return build_records(made, files_table(made, data), lambda file: data[file["path"]])
+
+
+def rows_of(result: RecordsResult) -> list[dict]:
+    """Return the rows, with the publisher's values as a dict in ``values``."""
+    found = result.table.to_pylist()
+    for row in found:
+        row["values"] = json.loads(row["source_values"]) if row["source_values"] else None
+    return found
+
+
+def states_of(result: RecordsResult) -> list[tuple[str, str | None, int | None, str]]:
+    """Return source id, path, row of the record and state of each row."""
+    return [(r["source_id"], r["path"], r["record_row"], r["join_state"]) for r in rows_of(result)]

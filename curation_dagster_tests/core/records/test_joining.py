@@ -1,3 +1,5 @@
+"""Records joined to files: further tables, absent tables, identities, the assessment; and that nothing is lost."""
+
 from __future__ import annotations
 
 import json
@@ -9,34 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation_dagster.core.records.identity import image_id
-from curation_dagster.core.records.joining import RecordsResult, build_records
+from curation_dagster.core.records.joining import build_records
 from curation_dagster.core.records.tables import MetadataError
 from curation_dagster.schemas import RECORDS
-from curation_dagster_tests.core.records.builders import TABLE, archive_version, files_table, records_of
+from curation_dagster_tests.core.records.builders import (
+    TABLE,
+    archive_version,
+    files_table,
+    records_of,
+    rows_of,
+    states_of,
+)
 
 MADE = archive_version()
-
-
-def rows(result: RecordsResult) -> list[dict]:
-    found = result.table.to_pylist()
-    for row in found:
-        row["values"] = json.loads(row["source_values"]) if row["source_values"] else None
-    return found
-
-
-def states(result: RecordsResult) -> list[tuple[str, str | None, int | None, str]]:
-    return [(r["source_id"], r["path"], r["record_row"], r["join_state"]) for r in rows(result)]
-
-
-def test_records_meet_files_and_orphans_on_both_sides_are_rows() -> None:
-    found = records_of(MADE, {"metadata.csv": "id,dx\nA,NEV\nB,MEL\n", "x/A.png": b"a", "x/C.png": b"c"})
-    assert states(found) == [
-        ("A", "x/A.png", 1, "matched"),
-        ("B", None, 2, "record_without_file"),
-        ("C", "x/C.png", None, "file_without_record"),
-    ]
-    assert rows(found)[0]["source_values"] == '{"id": "A", "dx": "NEV"}'
-    assert rows(found)[2]["source_values"] is None
 
 
 def test_the_table_matches_its_declaration() -> None:
@@ -45,80 +32,13 @@ def test_the_table_matches_its_declaration() -> None:
     assert RECORDS.problems(RECORDS.conform(full)) == []
 
 
-def test_a_further_row_that_says_the_same_is_a_duplicate_and_has_no_file() -> None:
-    found = records_of(MADE, {"metadata.csv": "id,dx\nA,NEV\nA,NEV\n", "A.png": b"a"})
-    assert states(found) == [("A", "A.png", 1, "matched"), ("A", None, 2, "duplicate_record")]
-    assert rows(found)[1]["detail"] == "says the same as row 1 of metadata.csv"
-
-
-def test_rows_that_contradict_each_other_are_all_conflicting() -> None:
-    found = records_of(MADE, {"metadata.csv": "id,dx,age\nA,NEV,5\nA,NEV,5\nA,MEL,5\n", "A.png": b"a"})
-    assert [s[3] for s in states(found)] == ["conflicting_record"] * 3
-    assert [s[1] for s in states(found)] == ["A.png", None, None]
-    assert rows(found)[0]["detail"] == "3 records differ about it: dx"
-
-
-def test_a_further_file_with_the_same_bytes_is_a_duplicate() -> None:
-    found = records_of(MADE, {"metadata.csv": "id\nA\n", "1/A.png": b"a", "2/A.png": b"a"})
-    assert states(found) == [("A", "1/A.png", 1, "matched"), ("A", "2/A.png", None, "duplicate_file")]
-
-
-def test_files_with_one_id_and_other_bytes_are_all_ambiguous() -> None:
-    found = records_of(MADE, {"metadata.csv": "id\nA\n", "1/A.png": b"a", "2/A.png": b"b"})
-    assert states(found) == [("A", "1/A.png", 1, "ambiguous_file"), ("A", "2/A.png", None, "ambiguous_file")]
-
-
-def test_an_archive_of_images_only_has_matched_files() -> None:
-    made = archive_version(layout={"metadata": []}, version={"images": 3})
-    found = records_of(made, {"A.png": b"a", "B.png": b"b"})
-    assert states(found) == [("A", "A.png", None, "matched"), ("B", "B.png", None, "matched")]
-    assert [r["modality"] for r in rows(found)] == ["clinical", "clinical"]
-    assert "The publisher states 3 images for this version; 2 are here." in found.assessment["issues"]
-
-
-def test_a_malformed_row_describes_no_file() -> None:
-    found = records_of(MADE, {"metadata.csv": "id,dx\nA,NEV,MEL\nB,NEV\n", "A.png": b"a", "B.png": b"b"})
-    assert states(found) == [
-        ("A", "A.png", None, "file_without_record"),
-        ("A", None, 1, "record_without_file"),
-        ("B", "B.png", 2, "matched"),
-    ]
-    assert all("has 3 cells, expected 2" in r["detail"] for r in rows(found)[:2])
-    assert rows(found)[1]["values"] == {"id": "A", "dx": "NEV", "column_3": "MEL"}
-
-
-def test_rows_without_a_key_are_rows() -> None:
-    found = records_of(MADE, {"metadata.csv": "id,dx\n,NEV\n,NEV\nA,NEV\n", "A.png": b"a"})
-    assert [s[3] for s in states(found)] == ["matched", "record_without_file", "record_without_file"]
-    assert rows(found)[1]["detail"] == "row 1 of metadata.csv has no id"
-
-
-def test_a_path_without_an_id_is_a_row() -> None:
-    made = archive_version(layout={"source_id": r"(?P<id>ISIC_\d+)$"})
-    found = records_of(made, {"metadata.csv": "id\nISIC_1\n", "ISIC_1.png": b"a", "cover.png": b"c"})
-    assert states(found)[1] == ("cover.png", "cover.png", None, "file_without_record")
-    assert "does not hold an id" in rows(found)[1]["detail"]
-
-
-def test_the_key_is_stripped_and_compared_as_the_layout_says() -> None:
-    spec = TABLE | {"key_strip": r"\.(png|jpg)$"}
-    made = archive_version(layout={"metadata": [spec], "case_sensitive_ids": False})
-    found = records_of(made, {"metadata.csv": "id\n Nel026.png \n", "NEL/NEL026.png": b"a"})
-    assert states(found) == [("nel026", "NEL/NEL026.png", 1, "matched")]
-
-
-def test_composed_and_decomposed_names_are_the_same() -> None:
-    found = records_of(MADE, {"metadata.csv": "id\nna\u0308vus\n", "n\u00e4vus.png": b"a"})
-    assert states(found)[0][3] == "matched"
-
-
 def test_several_files_of_a_table_are_read_one_after_the_other() -> None:
     spec = TABLE | {"files": ["train.csv", "test.csv"]}
     made = archive_version(layout={"metadata": [spec]})
     found = records_of(
         made, {"train.csv": "id,dx\nA,NEV\n", "test.csv": "id\nB\n", "A.png": b"a", "B.png": b"b"}
     )
-    assert [(r["record_table"], r["record_row"], r["values"]) for r in rows(found)] == [
+    assert [(r["record_table"], r["record_row"], r["values"]) for r in rows_of(found)] == [
         ("train.csv", 1, {"id": "A", "dx": "NEV"}),
         ("test.csv", 1, {"id": "B"}),
     ]
@@ -133,7 +53,7 @@ def test_a_further_table_is_joined_by_a_column() -> None:
         made,
         {"metadata.csv": "id,case\nA,1\nB,1\nC,2\n", "labels.csv": "case,dx\n1,NEV\n", "A.png": b"a", "B.png": b"b", "C.png": b"c"},
     )  # fmt: skip
-    assert [r["values"] for r in rows(found)] == [
+    assert [r["values"] for r in rows_of(found)] == [
         {"id": "A", "case": "1", "dx": "NEV"},
         {"id": "B", "case": "1", "dx": "NEV"},
         {"id": "C", "case": "2"},
@@ -144,14 +64,14 @@ def test_a_further_table_is_joined_by_a_column() -> None:
 def test_a_further_table_that_contradicts_itself_makes_conflicts() -> None:
     made = archive_version(layout={"metadata": [TABLE, FURTHER | {"join_on": "id"}]})
     found = records_of(made, {"metadata.csv": "id\nA\nB\n", "labels.csv": "id,dx\nA,NEV\nA,MEL\nB,NEV\nB,NEV\n", "A.png": b"a", "B.png": b"b"})  # fmt: skip
-    assert [s[3] for s in states(found)] == ["conflicting_record", "matched"]
-    assert rows(found)[0]["detail"] == "2 rows of table labels differ about it (dx)"
+    assert [s[3] for s in states_of(found)] == ["conflicting_record", "matched"]
+    assert rows_of(found)[0]["detail"] == "2 rows of table labels differ about it (dx)"
 
 
 def test_a_further_table_of_images_adds_columns_and_unknown_images() -> None:
     made = archive_version(layout={"metadata": [TABLE, FURTHER | {"key": "id"}]})
     found = records_of(made, {"metadata.csv": "id,age\nA,5\n", "labels.csv": "id,dx\nA,NEV\nB,MEL\n", "A.png": b"a", "B.png": b"b"})  # fmt: skip
-    assert [(r["join_state"], r["values"]) for r in rows(found)] == [
+    assert [(r["join_state"], r["values"]) for r in rows_of(found)] == [
         ("matched", {"id": "A", "age": "5", "dx": "NEV"}),
         ("matched", {"id": "B", "dx": "MEL"}),
     ]
@@ -160,34 +80,10 @@ def test_a_further_table_of_images_adds_columns_and_unknown_images() -> None:
 def test_tables_of_images_that_say_another_thing_conflict() -> None:
     made = archive_version(layout={"metadata": [TABLE, FURTHER | {"key": "id"}]})
     found = records_of(made, {"metadata.csv": "id,dx\nA,MEL\nB,\n", "labels.csv": "id,dx\nA,NEV\nB,NEV\n", "A.png": b"a", "B.png": b"b"})  # fmt: skip
-    assert [(r["join_state"], r["values"]) for r in rows(found)] == [
+    assert [(r["join_state"], r["values"]) for r in rows_of(found)] == [
         ("conflicting_record", {"id": "A", "dx": "MEL", "labels.dx": "NEV"}),
         ("matched", {"id": "B", "dx": "", "labels.dx": "NEV"}),
     ]
-
-
-def test_one_record_of_a_patient_describes_all_images_of_the_patient() -> None:
-    spec = {"name": "subjects", "files": ["label.csv"], "key": "subject", "key_group": "subject"}
-    split = {"name": "split", "files": ["split.csv"], "join_on": "subject", "optional": True}
-    layout = {"source_id": r"(?P<id>(?P<subject>[^/_]+)_\d+)$", "metadata": [spec, split]}
-    made = archive_version(layout=layout)
-    found = records_of(
-        made,
-        {
-            "label.csv": "subject,dx\nP1,NEV\nP2,MEL\nP4,MEL\nP4,NEV\n",
-            "split.csv": "subject,split\nP1,TRAIN\n",
-            "P1_1.png": b"a", "P1_2.png": b"b", "P3_1.png": b"c", "P4_1.png": b"d",
-        },
-    )  # fmt: skip
-    assert states(found) == [
-        ("P1_1", "P1_1.png", 1, "matched"),
-        ("P1_2", "P1_2.png", 1, "matched"),
-        ("P2", None, 2, "record_without_file"),
-        ("P3_1", "P3_1.png", None, "file_without_record"),
-        ("P4", None, 4, "conflicting_record"),
-        ("P4_1", "P4_1.png", 3, "conflicting_record"),
-    ]
-    assert rows(found)[1]["values"] == {"subject": "P1", "dx": "NEV", "split": "TRAIN"}
 
 
 def test_a_table_that_the_delivery_lacks_is_an_error_that_says_what_is_there() -> None:
@@ -197,13 +93,13 @@ def test_a_table_that_the_delivery_lacks_is_an_error_that_says_what_is_there() -
 
 def test_an_optional_table_may_be_absent() -> None:
     made = archive_version(layout={"metadata": [TABLE | {"optional": True}]})
-    assert states(records_of(made, {"A.png": b"a"})) == [("A", "A.png", None, "file_without_record")]
+    assert states_of(records_of(made, {"A.png": b"a"})) == [("A", "A.png", None, "file_without_record")]
 
 
 def test_a_further_table_alone_describes_nothing() -> None:
     made = archive_version(layout={"metadata": [TABLE | {"optional": True}, FURTHER | {"join_on": "id"}]})
     found = records_of(made, {"labels.csv": "id,dx\nA,NEV\n", "A.png": b"a"})
-    assert states(found) == [("A", "A.png", None, "file_without_record")]
+    assert states_of(found) == [("A", "A.png", None, "file_without_record")]
     assert "The table labels has nothing to be joined to." in found.assessment["issues"]
 
 
@@ -263,7 +159,7 @@ def test_nothing_is_lost_or_doubled_and_order_does_not_matter(
         "metadata.csv": text.encode()
     }
     found = records_of(MADE, contents)
-    table = rows(found)
+    table = rows_of(found)
 
     paths = [r["path"] for r in table if r["path"]]
     assert sorted(paths) == sorted(p for p in contents if p.endswith(".png"))

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from curation_dagster.core.harmonize.unify import harmonize
 from curation_dagster.core.records.joining import RecordsResult
-from curation_dagster.core.registry.models import FieldMapping, Layout, MetadataTable
+from curation_dagster.core.registry.layout import Layout, MetadataTable
+from curation_dagster.core.registry.mapping import FieldMapping
 from curation_dagster_tests.core.records.builders import archive_version, records_of
 
 PAIRS = {

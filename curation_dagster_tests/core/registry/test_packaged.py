@@ -1,7 +1,6 @@
 """The descriptors that come with the package."""
 
 import csv
-import os
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from curation_dagster.core.registry.loading import PACKAGED, load_registry
 from curation_dagster.core.registry.paths import source_id_of
 
 REGISTRY = load_registry()
-REAL = os.environ.get("CURATION_REAL_DATA")
 
 
 def test_all_packaged_descriptors_are_valid():
@@ -87,13 +85,10 @@ def test_controls_are_controls_and_have_no_table():
     assert descriptor.layout.metadata == ()
 
 
-@pytest.mark.skipif(
-    not REAL, reason="CURATION_REAL_DATA is not set: the publishers' own files are not at hand"
-)
 class TestRealFiles:
-    def test_every_record_of_pad_has_an_id_that_its_file_name_gives(self):
+    def test_every_record_of_pad_has_an_id_that_its_file_name_gives(self, real_data: Path):
         layout = REGISTRY.descriptors["pad_ufes_20"].layout
-        with (Path(REAL) / "pad_ufes_20/metadata.csv").open(newline="") as handle:
+        with (real_data / "pad_ufes_20/metadata.csv").open(newline="") as handle:
             rows = list(csv.DictReader(handle))
         assert set(layout.metadata[0].required_columns) <= set(rows[0])
         ids = {source_id_of(f"images/{r['img_id']}", layout) for r in rows}
@@ -101,14 +96,14 @@ class TestRealFiles:
         assert None not in ids
 
     @pytest.mark.parametrize("field", ["confirmation", "sex", "anatomy"])
-    def test_every_value_of_pad_is_mapped(self, field):
+    def test_every_value_of_pad_is_mapped(self, real_data: Path, field):
         mapping = getattr(REGISTRY.descriptors["pad_ufes_20"].columns, field)
-        with (Path(REAL) / "pad_ufes_20/metadata.csv").open(newline="") as handle:
+        with (real_data / "pad_ufes_20/metadata.csv").open(newline="") as handle:
             values = {row[mapping.source[0]].strip().casefold() for row in csv.DictReader(handle)} - {""}
         assert values <= {v.casefold() for v in mapping.values}
 
-    def test_every_site_of_the_isic_tree_has_a_code(self):
-        with (Path(REAL) / "isic_schema/isic_anatom_site_hierarchy.tsv").open(newline="") as handle:
+    def test_every_site_of_the_isic_tree_has_a_code(self, real_data: Path):
+        with (real_data / "isic_schema/isic_anatom_site_hierarchy.tsv").open(newline="") as handle:
             names = {cell for row in csv.DictReader(handle, delimiter="\t") for cell in row.values() if cell}
         assert [n for n in sorted(names) if site_of(n) is None] == []
 

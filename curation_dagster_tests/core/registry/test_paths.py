@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curation_dagster.core.registry.layout import Layout
 from curation_dagster.core.registry.loading import load_registry
-from curation_dagster.core.registry.models import Layout
 from curation_dagster.core.registry.paths import classify, is_litter, matches, source_groups, source_id_of
 
 DESCRIPTORS = load_registry().descriptors

@@ -3,14 +3,16 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from curation_dagster.core.registry import models
+from curation_dagster.core.registry import layout, mapping, models, technical_file
+from curation_dagster.core.registry.parts import Model
 from curation_dagster.core.registry.reference import descriptor_reference
 
 DOCS = Path(__file__).parents[3] / "docs" / "archives.md"
 MODELS = [
     m
-    for m in vars(models).values()
-    if isinstance(m, type) and issubclass(m, models.Model) and m is not models.Model
+    for module in (models, technical_file, layout, mapping)
+    for m in vars(module).values()
+    if isinstance(m, type) and issubclass(m, Model) and m.__module__ == module.__name__
 ]
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import hashlib
 import io
 import tarfile
 import zipfile
 from collections.abc import Mapping
+from pathlib import Path
 
 from curation_dagster.core.registry.keys import ArchiveVersionKey
 from curation_dagster.core.registry.loading import ArchiveVersion
@@ -92,3 +94,17 @@ def patch(data: bytes, old: bytes, new: bytes, count: int = -1) -> bytes:
     assert len(old) == len(new)
     assert old in data
     return data.replace(old, new, count)
+
+
+def sha(data: bytes) -> str:
+    """The SHA-256 of ``data``, as tables hold it."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def tree(folder: Path) -> dict[str, tuple[bytes, int, int]]:
+    """Everything below a folder: content, inode and time, to prove that nothing was touched."""
+    return {
+        str(p.relative_to(folder)): (p.read_bytes(), p.stat().st_ino, p.stat().st_mtime_ns)
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }

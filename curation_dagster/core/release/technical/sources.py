@@ -8,7 +8,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from curation_dagster.core.registry.licences import licence as terms_of
-from curation_dagster.core.registry.models import Descriptor, SelectionEvaluation
+from curation_dagster.core.registry.models import Descriptor
+from curation_dagster.core.registry.technical_file import SelectionEvaluation
 from curation_dagster.core.release.technical.scope import Rows, Scope, joined, said, verbatim
 from curation_dagster.core.report.paper import Block, Heading, Points, Table
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections import Counter
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,8 +17,6 @@ from curation_dagster.core.retrieval.sources.url_list import problem_of, read_li
 from curation_dagster_tests.servers import HttpServer
 
 from .conftest import WHY, Field
-
-REAL = os.environ.get("CURATION_REAL_DATA")
 
 
 def picture(grey: int, kind: str = "JPEG") -> bytes:
@@ -128,9 +125,8 @@ def test_what_is_no_list(text, column, expected):
         read_list(text, column, "here")
 
 
-@pytest.mark.skipif(REAL is None, reason="CURATION_REAL_DATA is not set")
-def test_the_real_list_of_v1():
-    lines = read_list((Path(REAL) / "agppga/V1_public_image_urls.csv").read_bytes(), "url", "V1")
+def test_the_real_list_of_v1(real_data: Path):
+    lines = read_list((real_data / "agppga/V1_public_image_urls.csv").read_bytes(), "url", "V1")
     assert len(lines) == 172
     malformed = [x for x in lines if x.problem]
     assert Counter(x.others["dataset_name"] for x in malformed) == {"DermNet": 66}
@@ -141,9 +137,8 @@ def test_the_real_list_of_v1():
     assert len(urls) - len(set(urls)) == 1, "dermnetnz 38303 stands there twice"
 
 
-@pytest.mark.skipif(REAL is None, reason="CURATION_REAL_DATA is not set")
-def test_the_real_list_of_healthy_skin():
-    lines = read_list((Path(REAL) / "agppga/internet_images_urls.txt").read_bytes(), None, "internet")
+def test_the_real_list_of_healthy_skin(real_data: Path):
+    lines = read_list((real_data / "agppga/internet_images_urls.txt").read_bytes(), None, "internet")
     assert len(lines) == 10
     assert [x.number for x in lines if x.problem] == []
     assert len({x.url for x in lines}) == 9
