@@ -175,10 +175,9 @@ def compare_criteria(workspace: Workspace, old: CriteriaSet, new: CriteriaSet) -
 def approved_criteria(workspace: Workspace) -> CriteriaSet | None:
     """Return the criteria of this name that were approved last, as they were then; None where none ever were."""
     name = workspace.criteria.name
-    audit = workspace.lake.read("audit", where={"action": "criteria_change", "subject": name}).to_pylist()
-    if not audit:
+    digest = approved_last(workspace)
+    if digest is None:
         return None
-    digest = json.loads(max(audit, key=lambda r: r["seq"])["new_value"])["digest"]
     (text,) = workspace.lake.read("criteria_files", columns=["text"], where={"digest": digest})[
         "text"
     ].to_pylist()
@@ -186,6 +185,13 @@ def approved_criteria(workspace: Workspace) -> CriteriaSet | None:
         path = Path(folder) / f"{name}.yaml"
         path.write_text(text, encoding="utf-8")
         return load_criteria(path)
+
+
+def approved_last(workspace: Workspace) -> str | None:
+    """Return the digest of the criteria of this name that the audit trail says were approved last; None where none were."""
+    where = {"action": "criteria_change", "subject": workspace.criteria.name}
+    last = max(workspace.lake.read("audit", where=where).to_pylist(), key=lambda r: r["seq"], default=None)
+    return json.loads(last["new_value"])["digest"] if last else None
 
 
 def not_compared(workspace: Workspace) -> list[str]:
