@@ -15,6 +15,7 @@ from tabulate import tabulate
 from curation_dagster.core.criteria.evaluate import Stamp, evaluate, fold
 from curation_dagster.core.criteria.loading import CriteriaSet, load_criteria
 from curation_dagster.core.registry.keys import ArchiveVersionKey
+from curation_dagster.core.report.paper import markdown_text
 from curation_dagster.gate import archive_versions, versions_in_view
 from curation_dagster.schemas import CRITERIA_CHANGES, MEASUREMENTS, RECORDS, TABLES, VERSION_CHANGES
 from curation_dagster.version import code_version
@@ -111,7 +112,7 @@ def version_report(changes: pa.Table) -> str:
     parts = [f"{first['archive']}@{first['version']} against version {first['compared_with']}"]
     for subject in dict.fromkeys(r["subject"] for r in rows):
         listed = [
-            (r["value"], r["before"], r["after"], r["after"] - r["before"])
+            (markdown_text(r["value"]), r["before"], r["after"], r["after"] - r["before"])
             for r in rows
             if r["subject"] == subject
         ]

@@ -23,6 +23,7 @@ from curation_dagster.core.harmonize.keys import lesion_key, patient_key
 from curation_dagster.core.registry.keys import ArchiveVersionKey
 from curation_dagster.core.release.bundle import image_of
 from curation_dagster.core.review.withdrawals import named, spread
+from curation_dagster.core.visible import hidden_in
 from curation_dagster.schemas import WITHDRAWALS, WITHDRAWN
 from curation_dagster.views import measured_images
 from curation_dagster.withdrawn import PICTURE, people_of
@@ -69,7 +70,7 @@ def withdraw(workspace: Workspace, kind: str, subject: str, why: str, who: str) 
     Raises
     ------
     WithdrawalError
-        If nothing is known by that name, or who or why is blank.
+        If nothing is known by that name, who or why is blank, or who holds characters that don't show.
     curation_dagster.trail.ClockError
         If the clock was set back. Nothing is recorded or removed.
     curation_dagster.trail.HalfRecordedError
@@ -84,6 +85,10 @@ def _withdraw(workspace: Workspace, kind: str, subject: str, why: str, who: str)
     blank = [n for n, v in (("--why", why), ("--who", who)) if not v.strip()]
     if blank:
         raise WithdrawalError(f"{' and '.join(blank)} must not be blank; nothing was withdrawn")
+    if hidden_in(who.strip()):
+        raise WithdrawalError(
+            f"--who holds characters that don't show ({', '.join(hidden_in(who))}); nothing was withdrawn"
+        )
     key = _key_of(workspace, kind, subject)
     keys = _every_version(workspace)
     images = people_of(workspace, keys)
