@@ -186,7 +186,7 @@ def explain(
 
 @click.group()
 def audit() -> None:
-    """Verify the audit trail."""
+    """Verify the audit trail, and enter what a crash left out of it."""
 
 
 @audit.command("verify")
@@ -210,6 +210,30 @@ def verify_trail(head: str | None) -> None:
     click.echo(f"unbroken: {now.seq} entries, head {now.seq}:{now.entry_hash}")
 
 
+@audit.command("mend")
+@click.option("--who", default=None, help="Who vouches for the rows. Without it, they are shown only.")
+@click.option("--why", default=None, help="How they came to be without an entry, and how that was found out.")
+def mend_trail(who: str | None, why: str | None) -> None:
+    """Show rows of people's tables that the trail does not know, as after a crash, or enter them (--who, --why)."""
+    from curation_dagster import trail
+    from curation_dagster.core.review.audit import AuditError
+
+    workspace = open_workspace()
+    if who is None and why is None:
+        rows = trail.missing_entries(workspace)
+        click.echo("\n".join(rows) or "the trail knows every row")
+        if rows:
+            click.echo("ask the people named; then enter the rows with --who and --why")
+        return
+    try:
+        entered = trail.mend(workspace, who or "", why or "")
+    except AuditError as error:
+        raise Problem(str(error)) from error
+    click.echo(
+        "\n".join(f"entered: {e}" for e in entered) or "the trail knows every row; nothing was entered"
+    )
+
+
 @click.command()
 @click.option("--image", default=None, help="An image_id.")
 @click.option("--patient", default=None, help="A patient_key, or <archive>:<the publisher's id>.")
@@ -222,6 +246,7 @@ def withdraw(
 ) -> None:
     """Withdraw an image, a patient, a lesion or a source: remove its published files, and rebuild without it."""
     from curation_dagster.runs import rebuild
+    from curation_dagster.trail import ClockError, HalfRecordedError
     from curation_dagster.withdrawing import WithdrawalError
     from curation_dagster.withdrawing import withdraw as run
 
@@ -232,7 +257,7 @@ def withdraw(
     workspace = open_workspace()
     try:
         done = run(workspace, *told[0], why, who)
-    except WithdrawalError as error:
+    except (WithdrawalError, ClockError, HalfRecordedError) as error:
         raise Problem(str(error)) from error
     click.echo(
         f"withdrawal {done.id}: {done.images} images, {done.in_corpus} of them in the corpus; "

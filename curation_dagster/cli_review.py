@@ -46,7 +46,7 @@ def export_queue(key: str, out: Path, reviewer: str | None) -> None:
 def record_verdicts(csv: Path, reviewer: str) -> None:
     """Take up the verdicts of CSV (columns archive, version, image_id, criterion, outcome, comment)."""
     from curation_dagster.core.review.verdicts import VerdictError, by_criteria, read_verdicts
-    from curation_dagster.trail import ClockError, add_rows
+    from curation_dagster.trail import ClockError, HalfRecordedError, add_rows
 
     workspace = open_workspace()
     try:
@@ -67,7 +67,7 @@ def record_verdicts(csv: Path, reviewer: str) -> None:
         )
     try:
         add_rows(workspace, "reviews", by_criteria(rows, workspace.criteria))
-    except ClockError as error:
+    except (ClockError, HalfRecordedError) as error:
         raise Problem(str(error)) from error
     click.echo(f"{rows.num_rows} verdicts of {reviewer} were added; rebuild the corpus to take them up")
 
@@ -169,7 +169,7 @@ def approve(subject: str, author: str, approver: str, comment: str | None, withd
     tables as they are.
     """
     from curation_dagster.core.review.approvals import ApprovalError, Decision
-    from curation_dagster.releasing import approve_release
+    from curation_dagster.releasing import approve_release, withdraw_release_approval
     from curation_dagster.runs import approve_archive_version, approve_criteria
 
     workspace = open_workspace()
@@ -177,7 +177,9 @@ def approve(subject: str, author: str, approver: str, comment: str | None, withd
     try:
         if subject == "release":
             if withdraw:
-                raise Problem("a sealed release stays; withdraw what is in it: `curation-dagster withdraw`")
+                number = withdraw_release_approval(workspace, author, approver, comment)
+                click.echo(f"release {number}: the approval was withdrawn by {approver}")
+                return
             number = approve_release(workspace, author, approver, comment)
             click.echo(f"release {number}: approved by {approver}; `curation-dagster release make` seals it")
             return

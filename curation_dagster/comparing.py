@@ -15,6 +15,7 @@ from tabulate import tabulate
 from curation_dagster.core.criteria.evaluate import Stamp, evaluate, fold
 from curation_dagster.core.criteria.loading import CriteriaSet, load_criteria
 from curation_dagster.core.registry.keys import ArchiveVersionKey
+from curation_dagster.core.report.paper import markdown_text
 from curation_dagster.gate import archive_versions, versions_in_view
 from curation_dagster.schemas import CRITERIA_CHANGES, MEASUREMENTS, RECORDS, TABLES, VERSION_CHANGES
 from curation_dagster.version import code_version
@@ -111,7 +112,7 @@ def version_report(changes: pa.Table) -> str:
     parts = [f"{first['archive']}@{first['version']} against version {first['compared_with']}"]
     for subject in dict.fromkeys(r["subject"] for r in rows):
         listed = [
-            (r["value"], r["before"], r["after"], r["after"] - r["before"])
+            (markdown_text(r["value"]), r["before"], r["after"], r["after"] - r["before"])
             for r in rows
             if r["subject"] == subject
         ]
@@ -175,10 +176,9 @@ def compare_criteria(workspace: Workspace, old: CriteriaSet, new: CriteriaSet) -
 def approved_criteria(workspace: Workspace) -> CriteriaSet | None:
     """Return the criteria of this name that were approved last, as they were then; None where none ever were."""
     name = workspace.criteria.name
-    audit = workspace.lake.read("audit", where={"action": "criteria_change", "subject": name}).to_pylist()
-    if not audit:
+    digest = approved_last(workspace)
+    if digest is None:
         return None
-    digest = json.loads(max(audit, key=lambda r: r["seq"])["new_value"])["digest"]
     (text,) = workspace.lake.read("criteria_files", columns=["text"], where={"digest": digest})[
         "text"
     ].to_pylist()
@@ -186,6 +186,13 @@ def approved_criteria(workspace: Workspace) -> CriteriaSet | None:
         path = Path(folder) / f"{name}.yaml"
         path.write_text(text, encoding="utf-8")
         return load_criteria(path)
+
+
+def approved_last(workspace: Workspace) -> str | None:
+    """Return the digest of the criteria of this name that the audit trail says were approved last; None where none were."""
+    where = {"action": "criteria_change", "subject": workspace.criteria.name}
+    last = max(workspace.lake.read("audit", where=where).to_pylist(), key=lambda r: r["seq"], default=None)
+    return json.loads(last["new_value"])["digest"] if last else None
 
 
 def not_compared(workspace: Workspace) -> list[str]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pyarrow as pa
 
+from curation_dagster.alone import alone
 from curation_dagster.core.release.groups import tied
 from curation_dagster.core.release.settings import PACKAGED, SplitSettings, load_split_settings
 from curation_dagster.core.release.splits import Drawn, draw
+from curation_dagster.schemas import SPLIT_HISTORY
 from curation_dagster.workspace import Workspace
 
 _TIES = ["image_id", "group_id", "linked_to", "uncertain_with"]
@@ -40,3 +44,18 @@ def draw_splits(workspace: Workspace) -> Drawn:
     }
     images, groups = ties_of(workspace)
     return draw(workspace.lake.read("corpus"), tied(images, groups), history, split_settings(workspace))
+
+
+def divide(workspace: Workspace, run_id: str) -> tuple[Drawn, int]:
+    """Give each image of the corpus its side, for ever; return what was drawn, and the version of ``splits``.
+
+    One process of this machine at a time: two that draw at once would give a new image a side each.
+    """
+    with alone(workspace.settings.home / "splits.lock"):
+        drawn, settings = draw_splits(workspace), split_settings(workspace)
+        if drawn.fresh:
+            told = {"settings_digest": settings.digest, "assigned_at": datetime.now(UTC), "run_id": run_id}
+            history = SPLIT_HISTORY.conform([f | told for f in drawn.fresh])
+            workspace.lake.append("split_history", history, {"run_id": run_id})
+        note = {"run_id": run_id, "settings": settings.digest}
+        return drawn, workspace.lake.replace("splits", drawn.rows, note=note)

@@ -36,12 +36,30 @@ def show_alive(instance: dg.DagsterInstance, run_id: str) -> None:
     for earlier in [r for r in _held if r != run_id]:
         _held.pop(earlier).close()
     if run_id not in _held:
+        _held[run_id] = _locked(path)
+
+
+def _locked(path: Path) -> IO[str]:
+    """Return the open file, with a lock that the processes of a run share: there may be one for each step."""
+    if not path.exists():
         # locked before it has its name: a file that anybody sees without a lock is that of a lost run
-        beside = path.with_name(f".{run_id}.{os.getpid()}")
-        held = _held[run_id] = (path if path.exists() else beside).open("a")
-        fcntl.flock(held, fcntl.LOCK_SH)  # shared: a run may have a process for each step
-        if beside.exists():
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        held = beside.open("a")
+        fcntl.flock(held, fcntl.LOCK_SH)
+        try:
+            # not by a rename, which would put the file of another process of the run, and its lock, out of sight
+            os.link(beside, path)
+            return held
+        except FileExistsError:
+            held.close()
+        except OSError:  # a file system without hard links
             beside.replace(path)
+            return held
+        finally:
+            beside.unlink(missing_ok=True)
+    held = path.open("a")
+    fcntl.flock(held, fcntl.LOCK_SH)
+    return held
 
 
 def _clear_away(folder: Path) -> None:

@@ -6,7 +6,6 @@ table that changed since has to be approved again. Everything is asked of the ta
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -14,22 +13,30 @@ import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from curation_dagster import trail
+from curation_dagster.alone import alone, releases_lock
 from curation_dagster.checks.catalogue import blocking_checks
+from curation_dagster.comparing import approved_last
 from curation_dagster.core.admission import failed_checks
 from curation_dagster.core.release import bundle
 from curation_dagster.core.release.documents import written_documents
 from curation_dagster.core.release.reconcile import contradictions
 from curation_dagster.core.release.view import ReleaseView, as_json, stamped
-from curation_dagster.core.review.approvals import approve, current_approval
-from curation_dagster.core.review.audit import Entry, Head
+from curation_dagster.core.review.approvals import (
+    ApprovalError,
+    approve,
+    current_approval,
+    standing_approvals,
+)
+from curation_dagster.core.review.audit import Head
 from curation_dagster.dividing import split_settings
 from curation_dagster.gate import ledger_problems
 from curation_dagster.release_inputs import InputMissing, descriptors_of, inputs_of
@@ -90,6 +97,32 @@ def approve_release(workspace: Workspace, author: str, approver: str, comment: s
     return number
 
 
+def withdraw_release_approval(workspace: Workspace, author: str, approver: str, comment: str | None) -> int:
+    """Take back every approval of the next release, before it is made; return its number.
+
+    Raises
+    ------
+    curation_dagster.core.review.approvals.ApprovalError
+        If author and approver are the same person, or nobody has approved a release that is not sealed yet.
+    """
+    # under the lock of releases: what is being sealed now can't be taken back any more
+    with alone(releases_lock(workspace.settings)):
+        number = next_number(workspace)
+        standing = [
+            a["digest"]
+            for a in standing_approvals(workspace.lake.read("approvals"))
+            if (a["subject_kind"], a["subject"]) == ("release", str(number))
+        ]
+        if not standing:
+            raise ApprovalError(
+                f"nobody approved release {number}. A sealed release stays; `curation-dagster withdraw` takes back what is "
+                "in it. Nothing was recorded."
+            )
+        rows = [approve("release", str(number), d, author, approver, comment, "withdrawn") for d in standing]
+        trail.add_rows(workspace, "approvals", pa.concat_tables(rows))
+        return number
+
+
 def state_problems(workspace: Workspace) -> list[str]:
     """Return why the tables can't be released as they are, a sentence each: out of date, unchecked, not in the trail."""
     rows = {r["stage"]: r for r in workspace.part("stages", EVERYTHING).to_pylist()}
@@ -112,7 +145,14 @@ def state_problems(workspace: Workspace) -> list[str]:
     found += failed_checks(list(rows.values()), results, blocking_checks(("corpus", "splits")))
     left = remaining_files(workspace)
     if left:
-        found.append(f"{len(left)} files of withdrawn images are still there, such as {left[0]}: remove them")
+        found.append(
+            f"{len(left)} files of withdrawn images are still there, such as {left[0]}: say the withdrawal again, it removes "
+            "what is left"
+        )
+    if approved_last(workspace) != workspace.criteria.digest:
+        found.append(
+            "the audit trail does not say what the criteria in force changed: approve them (again), which enters it"
+        )
     return found + trail.problems(workspace)
 
 
@@ -120,7 +160,8 @@ def make_release(workspace: Workspace, run_id: str, log: Callable[[str], None] =
     """Seal the next release, and record it.
 
     The bundle is written into a temporary folder beside the others and renamed when it is whole; a release that is there
-    is never written to. A run that was killed before the release was recorded leaves a folder that is moved aside.
+    is never written to. What a killed run had begun is removed; a folder that was renamed, but whose release was never
+    recorded, is moved aside.
 
     Raises
     ------
@@ -128,7 +169,7 @@ def make_release(workspace: Workspace, run_id: str, log: Callable[[str], None] =
         With every reason: tables that are out of date, unchecked or contradict each other, a missing approval, a licence
         without text, an image whose bytes are not those of the corpus.
     """
-    with _alone(workspace):
+    with alone(releases_lock(workspace.settings)):
         problems = state_problems(workspace)
         number, state = next_number(workspace), state_digest(workspace)
         approval = current_approval(workspace.lake.read("approvals"), "release", str(number), state)
@@ -141,6 +182,8 @@ def make_release(workspace: Workspace, run_id: str, log: Callable[[str], None] =
         head = trail.current_head(workspace)
         view = view_of(workspace, number, approval, head)
         releases = workspace.settings.releases
+        for left in releases.glob(".[0-9]*-*"):  # of runs that were killed: nobody else is here
+            shutil.rmtree(left, ignore_errors=True)
         target = releases / str(number)
         if target.exists():
             target.rename(releases / f".abandoned-{number}-{datetime.now(UTC):%Y%m%dT%H%M%S}")
@@ -166,17 +209,9 @@ def make_release(workspace: Workspace, run_id: str, log: Callable[[str], None] =
             "table_versions": json.dumps(dict(sorted(view.versions.items()))), "folder": str(number),
             "issued_at": view.issued_at, "run_id": run_id,
         }  # fmt: skip
-        workspace.lake.append("releases", RELEASES.conform([row]), {"run_id": run_id})
-        said = {k: v for k, v in row.items() if k not in ("run_id", "table_versions")}
-        trail.record(
-            workspace,
-            [
-                Entry(
-                    approval["approver"], "release", "release", str(number), approval["comment"],
-                    None, said, approval["author"],
-                )
-            ],
-        )  # fmt: skip
+        trail.add_rows(
+            workspace, "releases", RELEASES.conform([row]), approval["comment"], {"run_id": run_id}
+        )
         return Made(number, target, seal, images, int(row["withheld"]))
 
 
@@ -246,13 +281,3 @@ def environment() -> dict[str, Any]:
         "machine": platform.machine(),
         "packages": dict(sorted(packages.items())),
     }
-
-
-@contextmanager
-def _alone(workspace: Workspace) -> Iterator[None]:
-    """Let one process of this machine make a release at a time."""
-    folder = workspace.settings.releases
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield

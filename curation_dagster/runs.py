@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,7 +9,7 @@ import dagster as dg
 import pyarrow as pa
 import yaml
 
-from curation_dagster.comparing import not_compared
+from curation_dagster.comparing import approved_last, not_compared
 from curation_dagster.core.criteria.loading import CriteriaSet, text_of
 from curation_dagster.core.registry.keys import parse_key
 from curation_dagster.core.review.approvals import (
@@ -132,11 +131,11 @@ def _expect_compared(workspace: Workspace, key: str, digest: str) -> None:
 def _record_change(workspace: Workspace, criteria: CriteriaSet, approval: dict[str, Any]) -> None:
     """Keep the approved file, and record what it changes against the one approved before, criterion by criterion."""
     known = workspace.lake.read("criteria_files").to_pylist()
-    if any(r["digest"] == criteria.digest for r in known):
+    before = approved_last(workspace)
+    # asked of the trail, not of the files: a change back to an earlier file is a change, and one whose entry was lost in a
+    # crash is entered when the criteria are approved again
+    if before == criteria.digest:
         return
-    audit = workspace.lake.read("audit", where={"action": "criteria_change", "subject": criteria.name})
-    last = max(audit.to_pylist(), key=lambda r: r["seq"], default=None)
-    before = json.loads(last["new_value"])["digest"] if last else None
     text = text_of(workspace.settings.criteria).decode()
     old = next((r["text"] for r in known if r["digest"] == before), None)
     row = {

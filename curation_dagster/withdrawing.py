@@ -17,11 +17,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation_dagster import trail
+from curation_dagster.alone import alone, releases_lock
 from curation_dagster.archive_pages import sheets_with
 from curation_dagster.core.harmonize.keys import lesion_key, patient_key
 from curation_dagster.core.registry.keys import ArchiveVersionKey
 from curation_dagster.core.release.bundle import image_of
 from curation_dagster.core.review.withdrawals import named, spread
+from curation_dagster.core.visible import hidden_in
 from curation_dagster.schemas import WITHDRAWALS, WITHDRAWN
 from curation_dagster.views import measured_images
 from curation_dagster.withdrawn import PICTURE, people_of
@@ -68,11 +70,25 @@ def withdraw(workspace: Workspace, kind: str, subject: str, why: str, who: str) 
     Raises
     ------
     WithdrawalError
-        If nothing is known by that name, or who or why is blank.
+        If nothing is known by that name, who or why is blank, or who holds characters that don't show.
+    curation_dagster.trail.ClockError
+        If the clock was set back. Nothing is recorded or removed.
+    curation_dagster.trail.HalfRecordedError
+        If the withdrawal was recorded and its files were removed, but the audit trail could not be written.
     """
+    # a release that is being sealed links files: it is whole and listed before anything of it is removed
+    with alone(releases_lock(workspace.settings)):
+        return _withdraw(workspace, kind, subject, why, who)
+
+
+def _withdraw(workspace: Workspace, kind: str, subject: str, why: str, who: str) -> Withdrawal:
     blank = [n for n, v in (("--why", why), ("--who", who)) if not v.strip()]
     if blank:
         raise WithdrawalError(f"{' and '.join(blank)} must not be blank; nothing was withdrawn")
+    if hidden_in(who.strip()):
+        raise WithdrawalError(
+            f"--who holds characters that don't show ({', '.join(hidden_in(who))}); nothing was withdrawn"
+        )
     key = _key_of(workspace, kind, subject)
     keys = _every_version(workspace)
     images = people_of(workspace, keys)
@@ -89,18 +105,27 @@ def withdraw(workspace: Workspace, kind: str, subject: str, why: str, who: str) 
     releases = _releases_with(workspace, ids)
     corpus = workspace.lake.read("corpus", columns=["image_id"])["image_id"].to_pylist()
     files = _published_files(workspace, ids)
-    # recorded first: if a file can't be removed, the record says that it must go, and the same command goes on
-    workspace.lake.upsert("withdrawn", _pictures(workspace, keys, row["withdrawal_id"], images, found))
     row |= {
         "why": why.strip(), "who": who.strip(), "affected_releases": sorted(releases), "removed_files": len(files),
         "withdrawn_at": datetime.now(UTC),
     }  # fmt: skip
-    trail.add_rows(workspace, "withdrawals", WITHDRAWALS.conform([row]))
-    for path in files:
-        path.unlink(missing_ok=True)
+    trail.expect_clock(workspace, "withdrawals", row["withdrawn_at"])
+    # recorded first: if a file can't be removed, the record says that it must go, and the same command goes on
+    workspace.lake.upsert("withdrawn", _pictures(workspace, keys, row["withdrawal_id"], images, found))
+    try:
+        trail.add_rows(workspace, "withdrawals", WITHDRAWALS.conform([row]))
+    except trail.HalfRecordedError:
+        _remove(files)  # the withdrawal holds
+        raise
+    _remove(files)
     return Withdrawal(
         row["withdrawal_id"], len(ids), sum(i in ids for i in corpus), tuple(sorted(releases)), tuple(files)
     )
+
+
+def _remove(files: list[Path]) -> None:
+    for path in files:
+        path.unlink(missing_ok=True)
 
 
 def remaining_files(workspace: Workspace) -> list[Path]:

@@ -17,6 +17,7 @@ from curation_dagster import links
 from curation_dagster.core.registry.keys import ArchiveVersionKey, parse_key
 from curation_dagster.core.report import stage_drawing as drawing
 from curation_dagster.core.report.measured import measured_values
+from curation_dagster.core.report.paper import markdown_text
 from curation_dagster.partitions import ARCHIVE_VERSIONS
 from curation_dagster.schemas import TABLES
 from curation_dagster.stage import StageReport
@@ -186,7 +187,8 @@ def drawn(svg: str, title: str) -> dg.MarkdownMetadataValue:
 
 def markdown_table(rows: Sequence[Sequence[Any]], headers: Sequence[str]) -> dg.MarkdownMetadataValue:
     """Return rows as a Markdown table for the UI."""
-    return dg.MetadataValue.md(tabulate(rows, headers=headers, tablefmt="github"))
+    shown_rows = [[markdown_text(cell) for cell in row] for row in rows]
+    return dg.MetadataValue.md(tabulate(shown_rows, headers=headers, tablefmt="github"))
 
 
 def column_schema(table: str) -> dg.TableSchema:

@@ -4,16 +4,14 @@
 it: it seals what another person than its author has approved, and nothing that is out of date, unchecked or withdrawn.
 """
 
-from datetime import UTC, datetime
-
 import dagster as dg
 
 from curation_dagster.assets.common import global_asset, markdown_table, shown
 from curation_dagster.core.release.splits import balance_of
-from curation_dagster.dividing import draw_splits, split_settings
+from curation_dagster.dividing import divide, split_settings
 from curation_dagster.releasing import make_release
 from curation_dagster.resources import Curation
-from curation_dagster.schemas import SIDES, SPLIT_HISTORY, SPLITS
+from curation_dagster.schemas import SIDES, SPLITS
 from curation_dagster.stage import StageReport
 from curation_dagster.workspace import EVERYTHING
 
@@ -25,21 +23,8 @@ def splits(context: dg.AssetExecutionContext, curation: Curation) -> dg.Material
     Protocol S.7: what is validated on was never trained on. An image that has a side keeps it; see docs/splits.md.
     """
     workspace, run = curation.open(), context.run.run_id
-    drawn = draw_splits(workspace)
     settings = split_settings(workspace)
-    if drawn.fresh:
-        now = datetime.now(UTC)
-        workspace.lake.append(
-            "split_history",
-            SPLIT_HISTORY.conform(
-                [
-                    f | {"settings_digest": settings.digest, "assigned_at": now, "run_id": run}
-                    for f in drawn.fresh
-                ]
-            ),
-            {"run_id": run},
-        )
-    version = workspace.lake.replace("splits", drawn.rows, note={"run_id": run, "settings": settings.digest})
+    drawn, version = divide(workspace, run)
     withheld = drawn.rows["split"].null_count
     report = StageReport(
         drawn.rows.num_rows, drawn.rows.num_rows - withheld, 0, withheld,

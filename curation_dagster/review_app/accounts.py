@@ -48,6 +48,10 @@ class Accounts:
             return None
         return filed
 
+    def known(self, name: str) -> str | None:
+        """Return what is filed for a reviewer's password, or None without an account: a session ends when it changes."""
+        return self._accounts().get(person(name), (None, None))[1]
+
     def put(self, name: str, password: str) -> None:
         """Add an account, or give it another password.
 

@@ -28,7 +28,7 @@ from curation_dagster.review_app.guard import COOKIE, Guard, has_token, int_of
 from curation_dagster.review_app.items import Item, Queue
 from curation_dagster.review_app.pictures import LONG_SIDE, NotShown, Pictures
 from curation_dagster.review_app.sessions import Brake, Session, Sessions
-from curation_dagster.trail import ClockError
+from curation_dagster.trail import ClockError, HalfRecordedError
 from curation_dagster.workspace import Workspace
 
 _FOLDER = Path(__file__).parent
@@ -93,7 +93,8 @@ class ReviewPage:
 
     def __init__(self, accounts: Accounts, secure: bool, prefix: str) -> None:
         self.accounts, self.secure, self.prefix = accounts, secure, prefix
-        self.sessions, self.brake, self.pictures = Sessions(), Brake(), Pictures()
+        self.sessions = Sessions(account_of=self._account_of)
+        self.brake, self.pictures = Brake(), Pictures()
         self._templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(_FOLDER / "templates"), autoescape=True, undefined=jinja2.StrictUndefined
         )  # fmt: skip
@@ -222,6 +223,11 @@ class ReviewPage:
             )  # fmt: skip
         except (Refused, ClockError) as error:
             raise HTTPException(409, str(error)) from error
+        except HalfRecordedError as error:
+            # the verdict counts: to ask for it again would make a second one
+            _LOG.error("%s", error)
+            problem = "The verdict counts, but the audit trail could not be written. Tell the data team."
+            return JSONResponse({"state": "recorded", "problem": problem})
         return JSONResponse({"state": "recorded"})
 
     async def picture(self, request: Request) -> Response:
@@ -244,6 +250,13 @@ class ReviewPage:
         return Response(jpeg, media_type="image/jpeg")
 
     # -- inside -----------------------------------------------------------------------------------
+
+    def _account_of(self, reviewer: str) -> str | None:
+        try:
+            return self.accounts.known(reviewer)
+        except AccountError as error:
+            _LOG.error("%s", error)
+            return None  # who can't sign in any more is out as well
 
     async def _queue(self, key: ArchiveVersionKey, criterion: str) -> Queue:
         try:

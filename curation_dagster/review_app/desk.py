@@ -20,10 +20,11 @@ from curation_dagster.core.criteria.models import Criterion
 from curation_dagster.core.registry.keys import ArchiveVersionKey
 from curation_dagster.core.review.panel import WITHDRAWN, Agreement, Panel, agreement, panels
 from curation_dagster.core.review.people import person
+from curation_dagster.core.visible import without_hidden
 from curation_dagster.review_app.items import Item, Queue, load_queue, waiting_rows
 from curation_dagster.review_app.writer import VerdictWriter
 from curation_dagster.schemas import REVIEWS
-from curation_dagster.trail import add_rows
+from curation_dagster.trail import HalfRecordedError, add_rows
 from curation_dagster.workspace import Workspace
 
 _LOG = logging.getLogger(__name__)
@@ -209,8 +210,10 @@ class Desk:
         ------
         Refused
             If the verdict is not this reviewer's to give, or was given by other criteria.
+        curation_dagster.trail.HalfRecordedError
+            If the verdict is in the table and counts, but the audit trail could not be written.
         """
-        comment = " ".join((comment or "").split()) or None
+        comment = " ".join(without_hidden(comment or "").split()) or None
         queue = self.queue(key, criterion)
         if digest != self.workspace.criteria.digest:
             raise Refused("The criteria were changed since the page was opened. Load it again.")
@@ -241,18 +244,20 @@ class Desk:
                 "reviewed_at": datetime.now(UTC),
             }
             judged = (criterion, image_id)
+            committed = self._writer.submit(row)
             self._said.setdefault(key, {}).setdefault(judged, []).append(row)
             self._pending.append(row)
-            committed = self._writer.submit(row)
         try:
             committed.result()
+        except HalfRecordedError:
+            raise  # it is in the table, so it stays among what was said
         except BaseException:
             with self._lock:
+                self._pending = [r for r in self._pending if r is not row]
                 self._said[key][judged] = [r for r in self._said[key].get(judged, []) if r is not row]
             raise
         finally:
             with self._lock:
-                self._pending = [r for r in self._pending if r is not row]
                 self._lease(key, criterion, image_id).pop(reviewer, None)
 
     # -- inside -----------------------------------------------------------------------------------
@@ -261,11 +266,14 @@ class Desk:
         add_rows(self.workspace, "reviews", REVIEWS.conform(rows))
 
     def _merged(self, reviews: list[dict[str, Any]]) -> dict[ArchiveVersionKey, dict[Judged, list[dict[str, Any]]]]:  # fmt: skip
-        """Return the verdicts of the table, with those of this process that are still being written."""
+        """Return the verdicts of the table, with those of this process that were not seen in it yet.
+
+        A verdict that was written after the table was read is not among its rows, and no longer being written.
+        """
         found: dict[ArchiveVersionKey, dict[Judged, list[dict[str, Any]]]] = {}
         known = {r["review_id"] for r in reviews}
-        pending = [r for r in self._pending if r["review_id"] not in known]
-        for row in [*reviews, *pending]:
+        self._pending = [r for r in self._pending if r["review_id"] not in known]
+        for row in [*reviews, *self._pending]:
             key = ArchiveVersionKey(row["archive"], row["version"])
             found.setdefault(key, {}).setdefault((row["criterion"], row["image_id"]), []).append(row)
         return found

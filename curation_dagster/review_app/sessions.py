@@ -1,7 +1,7 @@
 """Who has signed in: random tokens whose digests are kept in memory, and a brake on guessing passwords.
 
-A session ends when its reviewer signs out, after some time without a request, at the end of a working day, and when
-the server stops. The server knows only digests of the tokens, so nothing that it logs opens a session.
+A session ends when its reviewer signs out or loses the account, after some time without a request, at the end of a
+working day, and when the server stops. The server knows only digests of the tokens, so nothing that it logs opens a session.
 """
 
 from __future__ import annotations
@@ -27,21 +27,33 @@ class Session:
 
     reviewer: str
     csrf: str
+    account: str | None
     began: float
     seen: float
 
 
 class Sessions:
-    """The sessions of one server process."""
+    """The sessions of one server process.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    Parameters
+    ----------
+    account_of : callable, optional
+        Returns what is filed for a reviewer now. A session whose reviewer has another account than at its beginning,
+        because it was removed or given another password, is over.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        account_of: Callable[[str], str | None] = lambda _: None,
+    ) -> None:
+        self._clock, self._account_of = clock, account_of
         self._sessions: OrderedDict[str, Session] = OrderedDict()
 
     def begin(self, reviewer: str) -> tuple[str, Session]:
         """Open a session; return its token, which is to be given to nobody but the browser."""
         token, now = secrets.token_urlsafe(32), self._clock()
-        session = Session(reviewer, secrets.token_urlsafe(32), now, now)
+        session = Session(reviewer, secrets.token_urlsafe(32), self._account_of(reviewer), now, now)
         self._sessions[_digest(token)] = session
         while len(self._sessions) > _MOST:
             self._sessions.popitem(last=False)
@@ -55,8 +67,9 @@ class Sessions:
         session = self._sessions.get(key)
         if session is None:
             return None
-        if now - session.seen > _IDLE_SECONDS or now - session.began > _LONGEST_SECONDS:
-            del self._sessions[key]
+        is_old = now - session.seen > _IDLE_SECONDS or now - session.began > _LONGEST_SECONDS
+        if is_old or self._account_of(session.reviewer) != session.account:
+            self._sessions.pop(key, None)
             return None
         session.seen = now
         self._sessions.move_to_end(key)

@@ -99,7 +99,13 @@ WITHDRAWALS = Table(
         column("why", TEXT, "In the words of who withdrew it.", nullable=False),
         column("who", TEXT, "Who withdrew it.", nullable=False),
         column("affected_releases", pa.list_(pa.int64()), "Sealed releases that hold images of it."),
-        column("removed_files", pa.int64(), "Published files that were removed.", nullable=False, ge=0),
+        column(
+            "removed_files",
+            pa.int64(),
+            "Published files that were there and had to go when it was said.",
+            nullable=False,
+            ge=0,
+        ),
         column("withdrawn_at", TIME, "When.", nullable=False, volatile=True),
     ),
 )
@@ -129,7 +135,11 @@ AUDIT = Table(
         column("seq", pa.int64(), "Number, from 1 without gaps.", nullable=False, ge=1),
         column("at", TIME, "When.", nullable=False),
         column("who", TEXT, "The person, or `rule` for what the pipeline found by itself.", nullable=False),
-        column("with_whom", TEXT, "The author of what was approved."),
+        column(
+            "with_whom",
+            TEXT,
+            "The author of what was approved; in an entry that was made later, the person whom the row names.",
+        ),
         column(
             "action",
             TEXT,

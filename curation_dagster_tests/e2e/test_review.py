@@ -69,6 +69,38 @@ def recorded(tab: Tab, how_many: int) -> None:
 
 
 @pytest.mark.timeout(600)
+def test_only_what_was_on_the_screen_is_judged(browser: Browser, page: Page) -> None:
+    anna = sign_in(browser, page, "Anna Weber")
+    first = open_queue(anna, page, "faces_and_text")
+    # a double click, and a second key while the next picture is still being decoded
+    anna.locator("#pass").dblclick()
+    second = on_screen(anna, first)
+    recorded(anna, 1)
+    anna.evaluate(
+        "['p', 'p', '1'].forEach((key) => document.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true })))"
+    )
+    third = on_screen(anna, second)
+    recorded(anna, 2)
+    assert third
+    # what was taken back is the last that was judged, though its verdict is still on its way
+    anna.route("**/verdicts", lambda route: (anna.wait_for_timeout(700), route.continue_()))
+    anna.keyboard.press("p")
+    on_screen(anna, third)
+    anna.keyboard.press("u")
+    anna.wait_for_function("id => document.getElementById('desk').dataset.image === id", arg=third)
+    anna.unroute("**/verdicts")
+    # a picture that can't be shown can't be passed
+    anna.route("**/pictures/**", lambda route: route.abort())
+    lost = open_queue(anna, page, "diagnosis_unambiguous")
+    anna.keyboard.press("p")
+    anna.get_by_text("nobody can pass it").wait_for()
+    assert on_screen(anna) == lost
+    rows = Workspace(Settings.load(page.home)).lake.read("reviews").to_pylist()
+    said = [(r["image_id"], r["outcome"]) for r in sorted(rows, key=lambda r: r["reviewed_at"])]
+    assert said == [(first, "pass"), (second, "pass"), (third, "pass"), (third, "withdrawn")]
+
+
+@pytest.mark.timeout(600)
 def test_three_reviewers_judge_by_keyboard(browser: Browser, page: Page, tmp_path: Path) -> None:
     outside: list[str] = []
     anna = sign_in(browser, page, "Anna Weber")

@@ -7,8 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from curation_dagster import trail
+from curation_dagster.lake import Lake
 from curation_dagster.review_app.desk import Desk, Progress, Refused
 from curation_dagster.settings import Settings
+from curation_dagster.trail import HalfRecordedError
 from curation_dagster.workspace import Workspace
 from curation_dagster_tests.installation import Installation
 
@@ -170,6 +173,73 @@ def test_a_verdict_that_can_t_be_written_is_none(
     assert desk.progress_of(queue.key, queue.criterion.id, "Anna").settled == 0
     judge(queue, image, "Anna")
     assert desk.progress_of(queue.key, queue.criterion.id, "Anna").settled == 1
+
+
+def test_a_verdict_whose_entry_in_the_trail_failed_counts_and_is_not_asked_for_again(
+    desk: Desk, judge: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = longest(desk)
+    (image,) = drawn(desk, queue, "Anna", 1)
+
+    def full(*_: object, **__: object) -> int:
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("curation_dagster.lake.Lake.append_after_last", full)
+        with pytest.raises(HalfRecordedError):
+            judge(queue, image, "Anna")
+    for _ in range(2):  # what the page says does not change once the table is read again
+        assert desk.progress_of(queue.key, queue.criterion.id, "Anna").settled == 1
+        assert image not in drawn(desk, queue, "Bo", 50)
+        desk.refresh()
+    assert any("reviews holds 1 rows" in p for p in trail.problems(desk.workspace))
+    trail.mend(desk.workspace, "Chi Mensah", "the disk was full")
+    assert not any("reviews holds 1 rows" in p for p in trail.problems(desk.workspace))
+
+
+def test_a_verdict_that_was_written_while_the_table_was_read_is_not_forgotten(
+    desk: Desk, judge: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = longest(desk)
+    first, second = drawn(desk, queue, "Anna", 2)
+    judge(queue, first, "Anna")
+    read, between = Lake.read, [True]
+
+    def reads(lake: Lake, table: str, **how: object) -> object:
+        rows = read(lake, table, **how)  # type: ignore[arg-type]
+        if table == "reviews" and not how and between:
+            between.clear()
+            judge(queue, second, "Anna")
+        return rows
+
+    monkeypatch.setattr(Lake, "read", reads)
+    desk.refresh()
+    assert not between
+    assert desk.progress_of(queue.key, queue.criterion.id, "Anna").settled == 2
+    with pytest.raises(Refused, match="Others have settled"):
+        judge(queue, second, "Bo")
+
+
+def test_characters_that_don_t_show_are_no_part_of_a_reason(desk: Desk, judge: Callable[..., None]) -> None:
+    queue = longest(desk)
+    (image,) = drawn(desk, queue, "Anna", 1)
+    with pytest.raises(Refused, match="needs a reason"):
+        judge(queue, image, "Anna", "fail", "\u200b\x00")
+    # half a character, as a page may send it, would fail the whole commit, and the others' verdicts in it
+    judge(queue, image, "Anna", "fail", "a \u202eface\ud800 \x1b[31m")
+    (row,) = desk.workspace.lake.read("reviews").to_pylist()
+    assert row["comment"] == "a face [31m"
+
+
+def test_a_verdict_that_a_stopping_server_does_not_take_is_none(
+    desk: Desk, judge: Callable[..., None]
+) -> None:
+    queue = longest(desk)
+    (image,) = drawn(desk, queue, "Anna", 1)
+    desk.close()
+    with pytest.raises(RuntimeError, match="not taken"):
+        judge(queue, image, "Anna")
+    assert desk.progress_of(queue.key, queue.criterion.id, "Anna").settled == 0
 
 
 def test_duplicate_pairs_lie_side_by_side(desk: Desk) -> None:

@@ -6,12 +6,15 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
 from PIL import Image
 
-from curation_dagster_tests.review_app.conftest import PASSWORD, Page
+from curation_dagster.review_app.accounts import Accounts
+from curation_dagster_tests.installation import Installation
+from curation_dagster_tests.review_app.conftest import PASSWORD, Page, serving
 
 
 @contextmanager
@@ -108,6 +111,49 @@ def test_a_verdict_needs_the_token_of_the_page(page: Page) -> None:
         assert client.post(f"{queue}/verdicts", json=said, headers={"X-Token": token}).status_code == 200
         client.post("/sign-out", data={"token": token})
         assert client.get(queue, headers={"Accept": "*/*"}).status_code == 401
+
+
+def test_who_loses_the_account_is_out_with_the_next_request(waiting: Installation, hashed: Path) -> None:
+    own = waiting.home / "reviewers.yaml"
+    own.write_bytes(hashed.read_bytes())
+    with (
+        serving(waiting.home, Accounts(own)) as page,
+        signed_in(page) as anna,
+        signed_in(page, "Bo Lind") as bo,
+    ):
+        queue = first_queue(anna)
+        token = re.search(r'data-token="([^"]+)"', anna.get(queue).text)[1]  # type: ignore[index]
+        assert bo.get("/").status_code == 200
+        Accounts(own).remove("anna weber")
+        said = {"image_id": "x", "outcome": "pass", "digest": "x"}
+        answer = anna.post(
+            f"{queue}/verdicts", json=said, headers={"X-Token": token, "Accept": "application/json"}
+        )
+        assert answer.status_code == 401
+        assert anna.get("/").headers["location"] == "/sign-in"
+        assert bo.get("/").status_code == 200
+        Accounts(own).put("Bo Lind", "another long password")
+        assert bo.get("/").headers["location"] == "/sign-in"
+        own.write_text("not: [an account")
+        assert bo.get("/").headers["location"] == "/sign-in"
+
+
+def test_a_verdict_without_its_entry_is_told_as_one_that_counts(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> int:
+        raise OSError("No space left on device")
+
+    with signed_in(page) as client:
+        queue = first_queue(client)
+        text = client.get(queue).text
+        token, digest = (re.search(rf'data-{n}="([^"]+)"', text)[1] for n in ("token", "digest"))  # type: ignore[index]
+        image = client.get(f"{queue}/next?most=1").json()["items"][0]["image_id"]
+        said = {"image_id": image, "outcome": "pass", "digest": digest}
+        monkeypatch.setattr("curation_dagster.lake.Lake.append_after_last", full)
+        answer = client.post(f"{queue}/verdicts", json=said, headers={"X-Token": token})
+        assert answer.status_code == 200
+        assert "counts" in answer.json()["problem"]
 
 
 def test_wrong_passwords_are_slowed_down_and_tell_nothing(page: Page) -> None:

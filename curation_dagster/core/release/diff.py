@@ -86,7 +86,7 @@ class _Side:
         }
         self.admissions = {(r["archive"], r["version"]): r for r in self._read("admissions")}
         self._ledger: dict[str, list[dict[str, Any]]] | None = None
-        self._known: set[str] = set()
+        self._known: dict[str, set[tuple[str, str]]] = {}
 
     def _read(self, table: str, columns: list[str] | None = None) -> list[dict[str, Any]]:
         return pq.read_table(self._tables / f"{table}.parquet", columns=columns).to_pylist()
@@ -97,7 +97,8 @@ class _Side:
         if self._ledger is None:
             self._ledger = {}
             rows = pq.read_table(self._tables / "decisions.parquet", columns=_OF_LEDGER)
-            self._known = set(rows["image_id"].to_pylist())
+            for row in rows.group_by(["image_id", "archive", "version"]).aggregate([]).to_pylist():
+                self._known.setdefault(row["image_id"], set()).add((row["archive"], row["version"]))
             kept_out = rows.filter(pc.is_in(rows["outcome"], value_set=pa.array(["fail", "review"])))
             for row in kept_out.to_pylist():
                 self._ledger.setdefault(row["image_id"], []).append(row)
@@ -121,7 +122,8 @@ class _Side:
             return "; ".join(dict.fromkeys(said))
         if image not in self._known:
             return "it had not entered"
-        refused = [r for r in self.admissions.values() if not r["admitted"]]
+        mine = (self.admissions.get(k) for k in sorted(self._known[image]))
+        refused = [r for r in mine if r is not None and not r["admitted"]]
         reasons = [
             f"{r['archive']}@{r['version']} is refused: {r['reasons'][0]}" for r in refused if r["reasons"]
         ]

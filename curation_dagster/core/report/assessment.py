@@ -8,6 +8,7 @@ from typing import Any
 from tabulate import tabulate
 
 from curation_dagster.core.registry.loading import ArchiveVersion
+from curation_dagster.core.report.paper import markdown_text
 
 _MOST = 25
 
@@ -28,9 +29,9 @@ def assessment_markdown(archive: ArchiveVersion, assessment: Mapping[str, Any]) 
     counts += [(f"rows: {k.replace('_', ' ')}", v) for k, v in assessment["join_states"].items()]
     parts.append(tabulate(counts, headers=["counted", "n"], tablefmt="github"))
     if assessment["issues"]:
-        parts.append("**Issues**\n\n" + "\n".join(f"- {i}" for i in assessment["issues"]))
+        parts.append("**Issues**\n\n" + "\n".join(f"- {markdown_text(i)}" for i in assessment["issues"]))
     if assessment["labels"]:
-        labels = assessment["labels"][:_MOST]
+        labels = [{k: markdown_text(v) for k, v in row.items()} for row in assessment["labels"][:_MOST]]
         parts.append(
             "**Labels**\n\n"
             + tabulate(labels, headers="keys", tablefmt="github")
@@ -38,7 +39,7 @@ def assessment_markdown(archive: ArchiveVersion, assessment: Mapping[str, Any]) 
         )
     for field, values in assessment["distributions"].items():
         rows = sorted(values.items(), key=lambda i: (-i[1], str(i[0])))
-        bars = [(value, n, _bar(n, rows[0][1])) for value, n in rows[:_MOST]]
+        bars = [(markdown_text(value), n, _bar(n, rows[0][1])) for value, n in rows[:_MOST]]
         parts.append(
             f"**{field.replace('_', ' ').capitalize()}**\n\n"
             + tabulate(bars, headers=["value", "records", ""], tablefmt="github")
@@ -47,6 +48,7 @@ def assessment_markdown(archive: ArchiveVersion, assessment: Mapping[str, Any]) 
     if assessment["columns"]:
         columns = assessment["columns"]
         rows = [{"column": k, **v} for k, v in columns.items()] if isinstance(columns, Mapping) else columns
+        rows = [{k: markdown_text(v) for k, v in row.items()} for row in rows]
         parts.append(
             "**Missingness**\n\n" + tabulate(rows, headers="keys", tablefmt="github", floatfmt=".3f")
         )

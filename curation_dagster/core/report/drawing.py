@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Literal
 
+from curation_dagster.core.visible import visible
+
 INK, SOFT, LINE, KEY, TINT, WARN = "#1d2530", "#566173", "#b8c2cd", "#1f5f8b", "#eef4f9", "#fdf3e4"
 FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
 _NARROW, _WIDE = set("ijltfrI.,:;|!'()[] "), set("mwMW@%")
@@ -91,7 +93,7 @@ class Drawing:
         parts = [
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{_n(self.width)}" height="{_n(self.height)}" '
             f'viewBox="0 0 {_n(self.width)} {_n(self.height)}" role="img" font-family="{escape(FONT, quote=True)}">',
-            f"<title>{escape(self.title)}</title>",
+            f"<title>{escape(visible(self.title))}</title>",
             f'<rect x="0" y="0" width="{_n(self.width)}" height="{_n(self.height)}" fill="#ffffff"/>',
         ]
         parts += [_element(s) for s in self.shapes]
@@ -181,7 +183,7 @@ def _element(s: Shape) -> str:
         return f'<polygon points="{" ".join(f"{_n(x)},{_n(y)}" for x, y in s.points)}" fill="{s.fill}"/>'
     weight = ' font-weight="600"' if s.bold else ""
     anchor = f' text-anchor="{s.anchor}"' if s.anchor != "start" else ""
-    return f'<text x="{_n(s.x)}" y="{_n(s.y)}" font-size="{_n(s.size)}"{weight}{anchor} fill="{s.fill}">{escape(s.text, quote=False)}</text>'
+    return f'<text x="{_n(s.x)}" y="{_n(s.y)}" font-size="{_n(s.size)}"{weight}{anchor} fill="{s.fill}">{escape(visible(s.text), quote=False)}</text>'
 
 
 def _n(value: float) -> str:

@@ -18,9 +18,14 @@ function livesOf(id) {
     return [life];
   });
 }
+// what does not show, such as a right-to-left override in a comment, stands as its code point
+function visible(text) {
+  return String(text).replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (c) => ("\u200c\u200d\n\r\t".includes(c) ? c
+    : "[U+" + c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0") + "]"));
+}
 function node(name, text, kind) {
   const made = document.createElement(name);
-  if (text !== undefined && text !== null) made.textContent = text;
+  if (text !== undefined && text !== null) made.textContent = visible(text);
   if (kind) made.className = kind;
   return made;
 }

@@ -6,6 +6,7 @@ without those names, see :mod:`curation_dagster.core.release.image_pages`.
 
 from __future__ import annotations
 
+import json
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -57,8 +58,11 @@ def life_of(tables: Tables, archive: str, version: str, image_id: str) -> Paper:
     admission = next(iter(rows("admissions", archive=archive, version=version)), None)
     part = {"archive": archive, "version": version}
     file = next(iter(rows("files", **part, path=record["path"])), {}) if record["path"] else {}
+    gone = {r["withdrawal_id"] for r in rows("withdrawn", image_id=image_id)}
+    withdrawals = [w for w in tables.read("withdrawals").to_pylist() if w["withdrawal_id"] in gone]
+    withdrawals.sort(key=lambda w: (w["withdrawn_at"], w["withdrawal_id"]))
     blocks: list[Block] = [
-        Say("{fate}.", {"fate": _fate(ledger, curated, admission)}),
+        Say("{fate}.", {"fate": _fate(ledger, curated, admission, withdrawals)}),
         Heading("Source", "source"),
         Table("source", ["what", "value"], _source(record, file, harmonized)),
         Heading("Licence", "licence"),
@@ -70,13 +74,14 @@ def life_of(tables: Tables, archive: str, version: str, image_id: str) -> Paper:
         Heading("Measured values", "measured"),
         Table("measured", ["what", "value", "unit", "meaning"], _measured(rows("measurements", sha256=record["sha256"])), "Nothing was measured."),
         Heading("Published", "published"),
-        *_published(rows, curated, where),
+        *_published(rows, curated, where, bool(withdrawals)),
+        _releases(tables, where, bool(withdrawals)),
         Heading("Duplicates", "duplicates"),
         Table("duplicates", ["relation", "images in the group", "represented by", "evidence", "why"], [
             [g["relation"].replace("_", " "), g["group_size"], g["representative_id"], g["evidence"], g["reason"]] for g in rows("duplicates")
         ]),
         Heading("People", "people"),
-        *_people(tables, rows, where),
+        *_people(tables, rows, where, withdrawals),
     ]  # fmt: skip
     title = f"{image_id}  {archive}@{version}"
     about = f"{record['modality'] or 'modality unknown'}, {record['join_state'].replace('_', ' ')}"
@@ -84,10 +89,20 @@ def life_of(tables: Tables, archive: str, version: str, image_id: str) -> Paper:
 
 
 def _fate(
-    ledger: list[dict[str, Any]], curated: dict[str, Any] | None, admission: dict[str, Any] | None
+    ledger: list[dict[str, Any]],
+    curated: dict[str, Any] | None,
+    admission: dict[str, Any] | None,
+    withdrawals: list[dict[str, Any]],
 ) -> str:
     fails = [r["criterion"] for r in ledger if r["outcome"] == "fail"]
     waits = [r["criterion"] for r in ledger if r["outcome"] == "review"]
+    if withdrawals:
+        others = [f for f in fails if f != "not_withdrawn"]
+        return (
+            f"withdrawn {withdrawals[0]['withdrawn_at']:%Y-%m-%d %H:%M} UTC; its published files were removed"
+            + (f"; excluded by {', '.join(others)} as well" if others else "")
+            + ("; the corpus was not rebuilt since, and still lists it" if curated else "")
+        )
     if curated:
         return f"in the corpus as {curated['file']}, since {curated['ingested_at']:%Y-%m-%d %H:%M} UTC"
     if fails:
@@ -157,10 +172,12 @@ def _measured(found: list[dict[str, Any]]) -> list[list[Cell]]:
     ]
 
 
-def _published(rows: Any, curated: dict[str, Any] | None, where: dict[str, str]) -> list[Block]:
+def _published(
+    rows: Any, curated: dict[str, Any] | None, where: dict[str, str], withdrawn: bool
+) -> list[Block]:
     image_id = where["image_id"]
     written = [
-        [p["state"].replace("_", " "), p["file"], p["sha256"], ", ".join(p["transformations"] or ()), ", ".join(p["rescan_findings"] or ()), p["written_by"]]
+        [p["state"].replace("_", " ") + (", removed since" if withdrawn and p["file"] else ""), p["file"], p["sha256"], ", ".join(p["transformations"] or ()), ", ".join(p["rescan_findings"] or ()), p["written_by"]]
         for p in rows("published", image_id=image_id)
     ]  # fmt: skip
     side = [[s["split"], s["reason"], s["component"]] for s in rows("splits") if curated]
@@ -170,7 +187,34 @@ def _published(rows: Any, curated: dict[str, Any] | None, where: dict[str, str])
     ]  # fmt: skip
 
 
-def _people(tables: Tables, rows: Any, where: dict[str, str]) -> list[Block]:
+def _releases(tables: Tables, where: dict[str, str], withdrawn: bool) -> Block:
+    """Return the sealed releases that hold the image, from the sides as they were when each was sealed."""
+    lake = getattr(tables, "lake", tables)
+    found: list[list[Cell]] = []
+    for row in sorted(tables.read("releases").to_pylist(), key=lambda r: r["release"]):
+        version = json.loads(row["table_versions"]).get("splits")
+        if version is None:
+            continue
+        try:
+            sides = lake.read("splits", columns=["split"], version=version, where=where)["split"].to_pylist()
+        except RuntimeError as error:
+            sides = [f"not known: {error}"]
+        found += [
+            [row["release"], side, row["issued_at"], row["author"], row["approver"], "removed since" if withdrawn else "in it"]
+            for side in sides
+            if side is not None
+        ]  # fmt: skip
+    return Table(
+        "releases",
+        ["release", "side", "issued", "put forward by", "approved by", "its file"],
+        found,
+        "No release before this one holds it." if lake is not tables else "No release holds it.",
+    )
+
+
+def _people(
+    tables: Tables, rows: Any, where: dict[str, str], withdrawals: list[dict[str, Any]]
+) -> list[Block]:
     said = sorted(rows("reviews"), key=lambda r: (r["reviewed_at"], r["review_id"]))
     key = f"{where['archive']}@{where['version']}"
     approvals = [
@@ -179,8 +223,6 @@ def _people(tables: Tables, rows: Any, where: dict[str, str]) -> list[Block]:
         if a["subject"] in (key, where["archive"]) or a["subject_kind"] == "criteria"
     ]
     approvals.sort(key=lambda a: (a["approved_at"], a["subject"]))
-    gone = {r["withdrawal_id"] for r in rows("withdrawn", image_id=where["image_id"])}
-    withdrawals = [w for w in tables.read("withdrawals").to_pylist() if w["withdrawal_id"] in gone]
     return [
         Table(
             "reviews",

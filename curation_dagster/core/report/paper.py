@@ -14,7 +14,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from curation_dagster.core.visible import visible
+
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|])")
+_COLUMN_BREAKERS = re.compile(r"([\\`*\[\]<>|])")
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,8 @@ def shown(cell: Cell) -> str:
         return f"{100 * cell.n / cell.of:.1f} %" if cell.of else "none"
     if isinstance(cell, datetime):
         return cell.strftime("%Y-%m-%d %H:%M:%S UTC")
-    return cell.text if isinstance(cell, Link) else cell
+    # names of files, comments and labels come from others: none may turn a line around, or speak to a terminal
+    return visible(cell.text if isinstance(cell, Link) else cell)
 
 
 def is_number(cell: Cell) -> bool:
@@ -179,6 +183,19 @@ def _markdown_cell(cell: Cell) -> str:
     if isinstance(cell, Link):
         return f"[{_escaped(cell.text)}](<{cell.href}>)"
     return _escaped(shown(cell))
+
+
+def markdown_text(value: Any) -> Any:
+    r"""Return a text from a delivery such that Markdown shows it as it is, on one line; other values as they are.
+
+    Underscores stay: inside a word they mean nothing, and the names of criteria and tables are full of them.
+
+    >>> markdown_text("naevus | <b>"), markdown_text(3)
+    ('naevus \\| \\<b\\>', 3)
+    """
+    if not isinstance(value, str):
+        return value
+    return _COLUMN_BREAKERS.sub(r"\\\1", " ".join(visible(value).split()))
 
 
 def _escaped(text: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from curation_dagster.core.review.people import same_person
+from curation_dagster.core.visible import hidden_in
 from curation_dagster.schemas import APPROVALS
 
 Kind = Literal["archive_version", "source", "criteria", "release"]
@@ -49,7 +50,8 @@ def approve(
     Raises
     ------
     ApprovalError
-        If author and approver are the same person, or anything required is blank. Nothing is recorded.
+        If author and approver are the same person, a name holds characters that don't show, or anything required is blank.
+        Nothing is recorded.
     """
     problems = [
         f"{name} is blank"
@@ -60,6 +62,11 @@ def approve(
             ("approver", approver),
         )
         if not value or not value.strip()
+    ]
+    problems += [
+        f"{name} holds characters that don't show ({', '.join(hidden_in(value))})"
+        for name, value in (("author", author), ("approver", approver))
+        if hidden_in(value.strip())
     ]
     if kind not in APPROVALS.column("subject_kind").isin:  # type: ignore[operator]
         problems.append(f"kind: expected archive_version, source, criteria or release, got {kind!r}")

@@ -6,8 +6,12 @@ import unicodedata
 
 
 def person(name: str) -> str:
-    """Return what tells one person from another: case, blanks and compatible Unicode forms don't make a second one."""
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    """Return what tells one person from another.
+
+    Case, blanks, compatible Unicode forms and characters that don't show don't make a second one.
+    """
+    shown = "".join(c for c in name if unicodedata.category(c) != "Cf")
+    return " ".join(unicodedata.normalize("NFKC", shown).casefold().split())
 
 
 def same_person(a: str, b: str) -> bool:

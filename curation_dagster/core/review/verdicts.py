@@ -20,6 +20,7 @@ from curation_dagster.core.criteria.models import CriteriaSet
 from curation_dagster.core.export import as_typed, write_csv
 from curation_dagster.core.review.panel import panels
 from curation_dagster.core.review.people import person
+from curation_dagster.core.visible import hidden_in, without_hidden
 from curation_dagster.schemas import REVIEWS
 
 COLUMNS = ("archive", "version", "image_id", "criterion", "outcome", "comment")
@@ -74,6 +75,10 @@ def read_verdicts(
     """
     path = Path(csv_path)
     problems: list[str] = [] if reviewer.strip() else ["reviewer: a name is required, got a blank"]
+    if hidden_in(reviewer.strip()):
+        problems.append(
+            f"reviewer: the name holds characters that don't show: {', '.join(hidden_in(reviewer))}"
+        )
     when = reviewed_at or datetime.now(UTC)
     rows: list[dict[str, object]] = []
     seen: dict[tuple[str, str], int] = {}
@@ -99,7 +104,7 @@ def read_verdicts(
                     {c: cells[c] for c in _REQUIRED}
                     | {
                         "review_id": str(uuid.uuid4()),
-                        "comment": cells.get("comment") or None,
+                        "comment": " ".join(without_hidden(cells.get("comment") or "").split()) or None,
                         "reviewer": reviewer.strip(),
                         "reviewed_at": when,
                     }

@@ -6,12 +6,13 @@
   const { base, token, digest, home } = desk.dataset;
   const find = (id) => document.getElementById(id);
   const stage = find("stage"), pictures = find("pictures"), message = find("message"), saving = find("saving");
-  const AHEAD = 4, MOST_UNDONE = 20;
+  const AHEAD = 4, MOST_UNDONE = 20, ALONE = 10 * 60000;
   const ahead = [];      // what comes next, with its pictures on their way
   const later = new Set(); // put off in this sitting
   const sending = new Set(); // judged, but not recorded yet
   const undoable = [];   // what was judged here, the newest last
-  let current = null, unsent = 0, finished = false, asking = null, zoom = 1, shift = [0, 0], verdictAt = 0;
+  const underway = new Set(); // verdicts that were sent and not answered yet
+  let current = null, unsent = 0, finished = false, asking = null, zoom = 1, shift = [0, 0], verdictAt = 0, touched = performance.now();
 
   const api = async (path, options = {}) => {
     const answer = await fetch(base + path, { credentials: "same-origin", cache: "no-store", ...options });
@@ -58,10 +59,13 @@
 
   const show = async (item) => {
     current = item;
+    item.shown = item.seen = false;
     zoom = 1; shift = [0, 0];
     const made = await Promise.all(item.pictures);
     if (current !== item) return;
     message.textContent = "";
+    item.seen = made.every((image) => image instanceof Image); // a verdict is on what was on the screen
+    item.shown = true;
     pictures.replaceChildren(...made.map((image, n) => {
       const figure = document.createElement("figure");
       if (image instanceof Image) { image.alt = n ? "the other image" : "the image to judge"; figure.append(image); }
@@ -105,13 +109,15 @@
     sending.add(item.image_id);
     say(`${unsent} on the way`);
     try {
-      await api("/verdicts", {
+      const answer = await api("/verdicts", {
         method: "POST", headers: { "Content-Type": "application/json", "X-Token": token },
         body: JSON.stringify({ image_id: item.image_id, outcome, comment, digest }),
       });
       desk.dataset.recorded = String(Number(desk.dataset.recorded || 0) + 1);
       unsent -= 1;
-      say(unsent ? `${unsent} on the way` : "All verdicts are recorded.");
+      const { problem } = await answer.json().catch(() => ({}));
+      if (problem) say(problem, true);
+      else say(unsent ? `${unsent} on the way` : "All verdicts are recorded.");
       return true;
     } catch (error) {
       unsent -= 1;
@@ -124,18 +130,23 @@
   };
   const judge = (outcome, comment = null) => {
     const item = current;
-    if (!item) return;
+    // a second click or key, meant for the picture before, must not judge one that is not on the screen yet
+    if (!item || !item.shown) return;
+    if (outcome === "pass" && !item.seen) { say("This picture can't be shown, so nobody can pass it. Put it off with S, or fail it.", true); return; }
     verdictAt = performance.now();
-    send(item, outcome, comment).then((ok) => {
+    const sent = send(item, outcome, comment).then((ok) => {
+      underway.delete(sent);
       if (!ok) return;
       undoable.push(item);
       while (undoable.length > MOST_UNDONE) undoable.shift();
       refill();
     });
+    underway.add(sent);
     release(item);
     next();
   };
   const undo = async () => {
+    await Promise.all([...underway]); // the last verdict may still be on its way
     const item = undoable.pop();
     if (!item) { say("There is nothing to take back."); return; }
     if (await send(item, "withdrawn", null)) {
@@ -180,8 +191,10 @@
   comment.addEventListener("keydown", (event) => { event.stopPropagation(); if (event.key === "Escape") stopAsking(); });
 
   const reasons = [...document.querySelectorAll("[data-reason]")];
-  reasons.forEach((button) => button.addEventListener("click", () => { judge("fail", button.dataset.reason); stage.focus(); }));
-  find("pass").addEventListener("click", () => { judge("pass"); stage.focus(); });
+  // detail counts clicks: the second of a double click would judge the next picture
+  const once = (action) => (event) => { if (event.detail < 2) action(); stage.focus(); };
+  reasons.forEach((button) => button.addEventListener("click", once(() => judge("fail", button.dataset.reason))));
+  find("pass").addEventListener("click", once(() => judge("pass")));
   find("other").addEventListener("click", ask);
   const keys = {
     p: () => judge("pass"), f: ask, u: undo, s: putOff, q: () => { location.href = home; },
@@ -197,8 +210,10 @@
     else if (digit >= 1 && digit <= reasons.length && !event.repeat) { event.preventDefault(); judge("fail", reasons[digit - 1].dataset.reason); }
   });
   window.addEventListener("beforeunload", (event) => { if (unsent) event.preventDefault(); });
-  // what is on the screen stays this reviewer's
-  setInterval(() => { if (current) api(`/next?most=0&holding=${holding().slice(0, 20).join(",")}`).catch(() => {}); }, 60000);
+  // what is on the screen stays this reviewer's, as long as somebody sits before it: a page that was left alone must not
+  // keep the image from others, nor the session open
+  for (const kind of ["keydown", "pointermove"]) document.addEventListener(kind, () => { touched = performance.now(); });
+  setInterval(() => { if (current && performance.now() - touched < ALONE) api(`/next?most=0&holding=${holding().slice(0, 20).join(",")}`).catch(() => {}); }, 60000);
 
   stage.focus();
   next();

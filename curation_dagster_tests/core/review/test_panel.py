@@ -58,6 +58,12 @@ def test_the_same_person_in_other_letters_is_no_second_reviewer() -> None:
     assert panel.waits_for("Bo Lind")
 
 
+def test_characters_that_don_t_show_make_no_second_reviewer() -> None:
+    panel = of(("Anna Weber", "pass"), ("Anna\u200b Weber", "pass"), ("Anna Web\u00ader", "pass"), needed=2)
+    assert not panel.settled
+    assert len(panel.verdicts) == 1
+
+
 def test_a_verdict_that_was_taken_back_is_none() -> None:
     assert not panels(said(("a", "pass"), ("a", "withdrawn")), {"c": 1})
 

@@ -7,6 +7,7 @@ from collections import defaultdict
 from curation_dagster.core.registry.licences import licence as terms_of
 from curation_dagster.core.release.documents import document
 from curation_dagster.core.release.view import ReleaseView, stamped
+from curation_dagster.core.report.paper import markdown_text
 
 
 @document
@@ -32,12 +33,13 @@ def attribution(view: ReleaseView) -> dict[str, bytes]:
         for licence, said, url, n in found:
             terms = terms_of(licence)
             where = f" <{url}>" if url else ""
-            credit = said or (
+            # a publisher may state it for each image: it is text from a delivery
+            credit = markdown_text(said).rstrip(".") or (
                 "no attribution is asked for" if not terms.attribution else "see the archive's page"
             )
             lines.append(
                 f"- {n} images under {terms.title} ([text](licences/{licence}.txt){', ' + terms.url if terms.url else ''}): "
-                f"{credit}.{where}".replace("..", ".")
+                f"{credit}.{where}"
             )
     lines += [
         "",
