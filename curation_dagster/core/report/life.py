@@ -189,7 +189,7 @@ def _published(
 
 def _releases(tables: Tables, where: dict[str, str], withdrawn: bool) -> Block:
     """Return the sealed releases that hold the image, from the sides as they were when each was sealed."""
-    lake = getattr(tables, "lake", tables)
+    lake: Any = getattr(tables, "lake", tables)
     found: list[list[Cell]] = []
     for row in sorted(tables.read("releases").to_pylist(), key=lambda r: r["release"]):
         version = json.loads(row["table_versions"]).get("splits")
