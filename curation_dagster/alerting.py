@@ -112,14 +112,23 @@ def deliver(
     sent = waiting = 0
     with _outbox(workspace) as folder:
         for path in sorted(folder.glob("*.json")):
-            letter = json.loads(path.read_text(encoding="utf-8"))
+            try:
+                letter = json.loads(path.read_text(encoding="utf-8"))
+                alert = from_json(letter["alert"])
+            except (ValueError, KeyError, TypeError) as error:
+                # as a power cut leaves it: it must not keep those behind it from leaving
+                _set_aside(path)
+                log(
+                    f"alert {path.stem}: it can't be read ({type(error).__name__}); it lies in alerts/undelivered"
+                )
+                continue
             if letter["next"] > clock():
                 waiting += 1
                 continue
             open_ = {n: c for n, c in channels.by_name().items() if n not in letter["told"]}
             for name, channel in open_.items():
                 try:
-                    channel.send(from_json(letter["alert"]))
+                    channel.send(alert)
                     letter["told"].append(name)
                 except NotDelivered as error:
                     log(f"alert {path.stem}: {error}")
@@ -127,9 +136,7 @@ def deliver(
                 path.unlink()
                 sent += 1
             elif clock() - letter["since"] > GIVEN_UP_AFTER:
-                aside = folder / "undelivered"
-                aside.mkdir(mode=0o700, exist_ok=True)
-                path.rename(aside / path.name)
+                _set_aside(path)
                 log(f"alert {path.stem}: given up after a day; it lies in the folder alerts/undelivered")
             else:
                 letter["next"], letter["pause"] = (
@@ -139,6 +146,12 @@ def deliver(
                 _write(path, letter)
                 waiting += 1
     return sent, waiting
+
+
+def _set_aside(path: Path) -> None:
+    aside = path.parent / "undelivered"
+    aside.mkdir(mode=0o700, exist_ok=True)
+    path.rename(aside / path.name)
 
 
 @contextlib.contextmanager

@@ -26,6 +26,7 @@ from curation_dagster.alone import alone, releases_lock
 from curation_dagster.checks.catalogue import blocking_checks
 from curation_dagster.comparing import approved_last
 from curation_dagster.core.admission import failed_checks
+from curation_dagster.core.registry.keys import ArchiveVersionKey
 from curation_dagster.core.release import bundle
 from curation_dagster.core.release.documents import written_documents
 from curation_dagster.core.release.reconcile import contradictions
@@ -38,7 +39,7 @@ from curation_dagster.core.review.approvals import (
 )
 from curation_dagster.core.review.audit import Head
 from curation_dagster.dividing import split_settings
-from curation_dagster.gate import ledger_problems
+from curation_dagster.gate import admission_of, ledger_problems
 from curation_dagster.release_inputs import InputMissing, descriptors_of, inputs_of
 from curation_dagster.schemas import OVER_ALL, RELEASES, TABLES
 from curation_dagster.version import code_version
@@ -143,6 +144,13 @@ def state_problems(workspace: Workspace) -> list[str]:
         ]
     results = workspace.part("check_results", EVERYTHING).to_pylist()
     found += failed_checks(list(rows.values()), results, blocking_checks(("corpus", "splits")))
+    # the bundle holds the descriptors as they are now: one that changed since the corpus was built is not what was approved
+    admitted = workspace.lake.read("admissions", columns=["archive", "version"], where={"admitted": True})
+    for row in sorted(admitted.to_pylist(), key=lambda r: (r["archive"], r["version"])):
+        key = ArchiveVersionKey(row["archive"], row["version"])
+        found += [
+            f"{key} is in the corpus, but would not be now: {r}" for r in admission_of(workspace, key).reasons
+        ]
     left = remaining_files(workspace)
     if left:
         found.append(

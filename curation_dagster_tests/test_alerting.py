@@ -92,6 +92,17 @@ def test_after_a_day_an_alert_is_set_aside_and_not_posted_again(workspace: Works
     Flaky.down = 0
 
 
+@pytest.mark.parametrize("content", ["", '{"alert": {"subject": "x"}}', "[]"])
+def test_a_letter_that_can_t_be_read_keeps_no_other_from_leaving(workspace: Workspace, content: str) -> None:
+    said: list[str] = []
+    post(workspace, "run", ALERT)
+    outbox = workspace.settings.home / "alerts"
+    (outbox / "a-run-before.json").write_text(content)
+    assert deliver(workspace, CHANNELS, said.append) == (1, 0)
+    assert "alert a-run-before: it can't be read" in said[0]
+    assert [p.name for p in (outbox / "undelivered").iterdir()] == ["a-run-before.json"]
+
+
 def check_row(run_id: str, **of: object) -> dict[str, object]:
     return {
         "archive": "pad_ufes_20", "version": "1", "stage": "records", "passed": False, "blocking": True,

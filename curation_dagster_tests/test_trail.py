@@ -187,6 +187,24 @@ def test_a_change_of_criteria_whose_entry_was_lost_blocks_until_they_are_approve
     assert curated.workspace.lake.read("audit").num_rows == entries + 1  # the approval, and no change
 
 
+def test_a_descriptor_that_changed_after_the_approval_is_not_sealed(curated: Installation) -> None:
+    workspace = curated.workspace
+    approve_release(workspace, "author", "approver", "2")
+    overlay = workspace.settings.archives[0] / "pad_ufes_20.yaml"
+    before = overlay.read_text()
+    overlay.write_text(before + "\ntechnical_file:\n  publisher: Somebody Else\n")
+    assert (
+        curated.workspace.resolve("pad_ufes_20@synthetic").descriptor.technical_file.publisher
+        == "Somebody Else"
+    )
+    with pytest.raises(
+        ReleaseRefused, match=r"pad_ufes_20@synthetic is in the corpus, but would not be now: "
+    ):
+        make_release(curated.workspace, "test")
+    overlay.write_text(before)
+    assert make_release(curated.workspace, "test").number == 2
+
+
 def test_the_approval_of_a_release_can_be_taken_back_until_it_is_made(curated: Installation) -> None:
     people = ("--author", "Ada Byron", "--approver", "Bo Lind")
     assert "nobody approved release 2" in told("approve", "release", *people, "--withdraw", fails=True)

@@ -204,8 +204,8 @@ def every_release_was_approved_by_another_than_its_author(
 def the_audit_trail_is_unbroken(workspace: Workspace, _: ArchiveVersionKey, __: str) -> Outcome:
     """The chain of hashes is whole, holds every head that was recorded, and knows every verdict and approval. Protocol S.9.
 
-    What to do: the trail was edited: `curation-dagster audit verify` names the entry; restore it from the backup
-    and find out who wrote there.
+    What to do: `curation-dagster audit verify` says what is wrong. Rows without an entry are left by a process that was killed in
+    between: `curation-dagster audit mend`. All else was edited: restore the trail from the backup and find out who wrote there.
     """
     problems = trail.problems(workspace)
     return nothing_found(problems, f"{trail.current_head(workspace).seq} entries")
