@@ -47,6 +47,9 @@ from curation_dagster_tests.ray_cluster import LocalCluster, descendants, local_
 from curation_dagster_tests.test_pipeline import fingerprints
 
 
+pytestmark = pytest.mark.xdist_group("cluster")  # one cluster is enough for two cores
+
+
 @pytest.fixture(scope="session")
 def running() -> Iterator[LocalCluster]:
     with local_cluster() as made:
