@@ -15,6 +15,8 @@ from curation_dagster.core.compiling import compiled
 CELL = 8
 """Side of a cell in px: eight pixels of a mask are one word."""
 
+_ONES = np.uint64(0x0101010101010101)
+_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _LEFT, _TOP, _RIGHT, _BOTTOM, _AREA, _SUM, _PEAK = range(7)
 
 
@@ -37,31 +39,43 @@ def common_level(response: Any, step: int, share: float) -> int:
 
 
 @compiled
-def _kept(words: Any, least: float) -> Any:
-    """Return which cells lie where strokes stand close enough for a word; ``least`` is their mean ink in 3x2 cells.
+def _keep_dense(words: Any, least: float) -> int:
+    """Clear the cells in which strokes stand too loosely for a word; return how many runs of ink are left at most.
 
-    Lone hairs and grains, most of what a close-up of skin has, are left out here for a tenth of what they cost later.
+    ``least`` is the mean ink in 3x2 cells. Lone hairs and grains, most of what a close-up of skin has, are left out here
+    for a tenth of what they cost later.
     """
     rows, columns = words.shape[0] // CELL, words.shape[1]
     ink = np.zeros((rows + 1, columns + 2), np.int64)
-    for y in range(rows * CELL):
-        for x in range(columns):
-            word = words[y, x]
-            if word:
-                ink[y // CELL + 1, x + 1] += np.int64(((word & np.uint64(0x0101010101010101)) * np.uint64(0x0101010101010101)) >> np.uint64(56))
-    kept = np.zeros((rows, columns), np.bool_)
+    for row in range(rows):
+        for y in range(row * CELL, row * CELL + CELL):
+            for x in range(columns):
+                ones = words[y, x] & _ONES
+                ink[row + 1, x + 1] += np.int64((ones * _ONES) >> np.uint64(56))
+    kept = np.zeros((rows, columns), np.uint64)
     needed = least * CELL * CELL / 255
+    found = False
     for y in range(rows):
         for x in range(columns):
-            total = 0
+            total = np.int64(0)
             for b in range(2):
                 for a in range(3):
                     total += ink[y + b, x + a]
             if total >= needed:
+                found = True
                 for b in range(max(0, y - 2), min(rows, y + 3)):
                     for a in range(max(0, x - 2), min(columns, x + 3)):
-                        kept[b, a] = True
-    return kept
+                        kept[b, a] = _ALL
+    if not found:
+        return 0
+    runs = np.uint64(0)
+    for y in range(words.shape[0]):
+        for x in range(columns):
+            word = words[y, x] & kept[y // CELL, x]
+            words[y, x] = word
+            starts = word & ~(word << np.uint64(CELL)) & _ONES
+            runs += (starts * _ONES) >> np.uint64(56)
+    return np.int64(runs)
 
 
 @compiled
@@ -73,77 +87,80 @@ def _root(parents: Any, run: int) -> int:
 
 
 @compiled
-def _parts(mask: Any, words: Any, kept: Any, response: Any) -> Any:
-    """Return edges, area, sum and peak of the response of each 8-connected part inside the kept cells, (parts, 7)."""
-    rows, columns = kept.shape
-    size = 1024
-    starts, ends, parents = np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.int32)
-    values = np.empty((size, 7), np.int64)
-    count, above, above_end, last = 0, 0, 0, -2
-    for y in range(rows * CELL):
-        first = count
-        is_open = False
-        for cell in range(columns):
-            if not kept[y // CELL, cell] or not words[y, cell]:
-                if is_open:
-                    ends[count - 1] = cell * CELL
-                    is_open = False
+def _runs(mask: Any, words: Any, runs: Any) -> int:
+    """Write row, start and end of each run of ink into ``runs``, (n, 3), in the order of rows; return how many."""
+    count = 0
+    width = mask.shape[1]
+    for y in range(mask.shape[0]):
+        ahead = 0  # what lies to the left of it is done
+        for cell in range(words.shape[1]):
+            if words[y, cell] == 0:
                 continue
-            for x in range(cell * CELL, cell * CELL + CELL):
-                if mask[y, x]:
-                    value = np.int64(response[y, x])
-                    if not is_open:
-                        if count == size:
-                            starts, ends = np.append(starts, starts), np.append(ends, ends)
-                            parents = np.append(parents, parents)
-                            more = np.empty((2 * size, 7), np.int64)
-                            more[:size] = values
-                            values = more
-                            size *= 2
-                        starts[count], parents[count] = x, count
-                        values[count, _LEFT], values[count, _TOP], values[count, _BOTTOM] = x, y, y + 1
-                        values[count, _AREA], values[count, _SUM], values[count, _PEAK] = 0, 0, 0
-                        count += 1
-                        is_open = True
-                    values[count - 1, _AREA] += 1
-                    values[count - 1, _SUM] += value
-                    values[count - 1, _PEAK] = max(values[count - 1, _PEAK], value)
-                elif is_open:
-                    ends[count - 1] = x
-                    is_open = False
-        if is_open:
-            ends[count - 1] = columns * CELL
-        for run in range(first, count):
-            values[run, _RIGHT] = ends[run]
-        if last == y - 1:  # runs of this row that touch those of the row above, by a corner too
+            x = max(ahead, cell * CELL)
+            while x < cell * CELL + CELL:
+                if mask[y, x] == 0:
+                    x += 1
+                    continue
+                start = x
+                while x < width and mask[y, x]:
+                    x += 1
+                runs[count, 0], runs[count, 1], runs[count, 2] = y, start, x
+                count += 1
+            ahead = x
+    return count
+
+
+@compiled
+def _joined(runs: Any, parents: Any) -> None:
+    """Join the runs that touch one in the row above, by a corner too; a part is named by its first run."""
+    count = len(runs)
+    for run in range(count):
+        parents[run] = run
+    above, above_end, end = 0, 0, 0
+    while end < count:
+        first, y = end, runs[end, 0]
+        while end < count and runs[end, 0] == y:
+            end += 1
+        if above_end > above and runs[above, 0] == y - 1:
             other = above
-            for run in range(first, count):
-                while other < above_end and ends[other] < starts[run]:
+            for run in range(first, end):
+                while other < above_end and runs[other, 2] < runs[run, 1]:
                     other += 1
                 touching = other
-                while touching < above_end and starts[touching] <= ends[run]:
+                while touching < above_end and runs[touching, 1] <= runs[run, 2]:
                     a, b = _root(parents, run), _root(parents, touching)
                     if a != b:
                         parents[max(a, b)] = min(a, b)
                     touching += 1
-        if count > first:
-            above, above_end, last = first, count, y
+        above, above_end = first, end
+
+
+@compiled
+def _parts(runs: Any, parents: Any, response: Any, parts: Any) -> int:
+    """Write edges, area, sum and peak of the response of each part into ``parts``, (n, 7); return how many."""
     number = 0
-    for run in range(count):
+    for run in range(len(runs)):
+        y, start, end = runs[run, 0], runs[run, 1], runs[run, 2]
+        total, peak = np.int64(0), np.int64(0)
+        for x in range(start, end):
+            value = np.int64(response[y, x])
+            total += value
+            peak = max(peak, value)
         root = _root(parents, run)
         if root == run:
-            starts[run] = number
-            values[number] = values[run]
+            i = number
             number += 1
+            runs[run, 0] = i  # later runs of the part look here
+            parts[i, _LEFT], parts[i, _TOP], parts[i, _RIGHT], parts[i, _BOTTOM] = start, y, end, y + 1
+            parts[i, _AREA], parts[i, _SUM], parts[i, _PEAK] = end - start, total, peak
         else:
-            part = starts[root]
-            values[part, _LEFT] = min(values[part, _LEFT], values[run, _LEFT])
-            values[part, _RIGHT] = max(values[part, _RIGHT], values[run, _RIGHT])
-            values[part, _BOTTOM] = max(values[part, _BOTTOM], values[run, _BOTTOM])
-            values[part, _AREA] += values[run, _AREA]
-            values[part, _SUM] += values[run, _SUM]
-            values[part, _PEAK] = max(values[part, _PEAK], values[run, _PEAK])
-    return values[:number]
+            i = runs[root, 0]
+            parts[i, _LEFT], parts[i, _RIGHT] = min(parts[i, _LEFT], start), max(parts[i, _RIGHT], end)
+            parts[i, _BOTTOM] = y + 1
+            parts[i, _AREA] += end - start
+            parts[i, _SUM] += total
+            parts[i, _PEAK] = max(parts[i, _PEAK], peak)
+    return number
 
 
 @compiled
@@ -232,17 +249,21 @@ def rows_of(
     mask, response : numpy.ndarray
         uint8, (height, width), multiples of 8; the mask has 0 and 255.
     words : numpy.ndarray
-        The mask as uint64, (height, width / 8).
+        The mask's own memory as uint64, (height, width / 8); what is no row is cleared in it.
     texture : int
         Level of the response above which the mask was cut.
     dense, low, high, most
         Of ``vocabularies/detecting.yaml``, section strokes.
     """
     edges, heights, features = np.empty((0, 4), np.int64), np.empty(0), np.empty((0, 14))
-    kept = _kept(words, dense)
-    if not kept.any():
+    most_runs = _keep_dense(words, dense)
+    if most_runs == 0:
         return edges, heights, features
-    parts = _parts(mask, words, kept, response)
+    runs, parents = np.empty((most_runs, 3), np.int32), np.empty(most_runs, np.int32)
+    runs = runs[: _runs(mask, words, runs)]
+    _joined(runs, parents)
+    parts = np.empty((len(runs), 7), np.int64)
+    parts = parts[: _parts(runs, parents, response, parts)]
     chosen = _chosen(parts, low, high, most)
     if len(chosen) == 0:
         return edges, heights, features
@@ -292,7 +313,7 @@ def rows_of(
         room, around, seen = np.int64(height), 0, 0
         for b in range(max(0, edges[count, 1] - room), min(mask.shape[0], edges[count, 3] + room)):
             for a in range(max(0, edges[count, 0] - room), min(mask.shape[1], edges[count, 2] + room)):
-                around += mask[b, a] > 0 and kept[b // CELL, a // CELL]
+                around += mask[b, a] > 0
                 seen += 1
         f = features[count]
         f[0] = np.log(letters)

@@ -24,6 +24,7 @@ FEATURES = (
 )  # fmt: skip
 SCALES = (2, 8)
 _BORDER = 2
+_SAMPLES = 16_384
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ def _masks(
         return
     window = np.ones((strokes.window, strokes.window), np.uint8)
     red, green, blue = cv2.split(level)
+    step = max(2, int((level.shape[0] * level.shape[1] / _SAMPLES) ** 0.5))
     ways = (
         (red, cv2.MORPH_BLACKHAT, False, (red, strokes.dark, cv2.THRESH_BINARY_INV)),
         (blue, cv2.MORPH_BLACKHAT, False, None),
@@ -123,7 +125,7 @@ def _masks(
     )
     for channel, way, colorless, plain in ways:
         response = cv2.morphologyEx(channel, way, window, borderType=cv2.BORDER_REPLICATE)
-        common = common_level(response[: inside[0], : inside[1]], 2, 0.9)
+        common = common_level(response[: inside[0], : inside[1]], step, 0.9)
         texture = int(
             np.clip(strokes.over_texture * common + 2, strokes.least_contrast, strokes.most_contrast)
         )
