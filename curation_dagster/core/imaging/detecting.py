@@ -58,7 +58,6 @@ class Faces:
     """Views that the network is shown, and what its scores mean."""
 
     sha256: str
-    long_side: int
     again: tuple[tuple[float, int], ...]
     parts: tuple[float, ...]
     plain: float
@@ -68,6 +67,10 @@ class Faces:
     border: float
     dark: int
     demand: float
+    near: float
+    small: float
+    room: float
+    near_demand: float
     faint: float
     doubtful: float
     score: float

@@ -17,12 +17,13 @@ import numpy as np
 
 from curation_dagster.core.imaging.chains import CELL, common_level, rows_of
 from curation_dagster.core.imaging.detecting import Gate, Strokes
+from curation_dagster.core.imaging.halved import Halved
 
 FEATURES = (
     "glyphs", "parts", "unlike_heights", "fill", "contrast", "over_texture", "peak", "unlike_peaks", "off_line",
     "height", "part_fill", "texture", "quiet", "density", "colorless",
 )  # fmt: skip
-SCALES = (2, 8)
+HALVINGS = (1, 3)
 _BORDER = 2
 _SAMPLES = 16_384
 
@@ -40,17 +41,11 @@ class Row:
     colorless: bool = False
 
 
-def rows_of_strokes(raster: np.ndarray, strokes: Strokes, gate: Gate) -> list[Row]:
-    """Return the rows that are worth reading, the surest first.
-
-    Parameters
-    ----------
-    raster : numpy.ndarray
-        uint8, RGB or grey.
-    """
+def rows_of_strokes(picture: Halved, strokes: Strokes, gate: Gate) -> list[Row]:
+    """Return the rows that are worth reading, the surest first."""
     found = [
         Row(box, height, score, features["colorless"] > 0)
-        for box, height, features in candidates(raster, strokes)
+        for box, height, features in candidates(picture, strokes)
         if (score := score_of(features, gate)) > gate.least
     ]
     return sorted(found, key=lambda r: (-r.score, r.box))
@@ -66,10 +61,12 @@ def score_of(features: dict[str, float], gate: Gate) -> float:
 
 
 def candidates(
-    raster: np.ndarray, strokes: Strokes
+    picture: Halved, strokes: Strokes
 ) -> Iterator[tuple[tuple[int, int, int, int], float, dict[str, float]]]:
     """Yield box, height of a stroke in px and features of each row of strokes."""
-    for scale, (level, inside) in zip(SCALES, levels(raster), strict=True):
+    for halvings in HALVINGS:
+        level, inside = _whole_cells(picture.at(halvings))
+        scale = 2**halvings
         for response, texture, mask, colorless in _masks(level, inside, strokes):
             edges, heights, features = rows_of(
                 mask, mask.view(np.uint64), response, texture, strokes.dense, *strokes.height, strokes.most
@@ -79,25 +76,16 @@ def candidates(
                 yield tuple(scale * v for v in box), scale * height, named  # type: ignore[misc]
 
 
-def levels(raster: np.ndarray) -> Iterator[tuple[np.ndarray, tuple[int, int]]]:
-    """Yield the picture at half and an eighth of its size, continued to whole cells, and what of it is picture.
+def _whole_cells(level: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
+    """Return the level continued to whole cells, and the height and width in px of what of it is picture.
 
-    The latter is height and width in px; a level that is too small for a row of letters has none.
+    A level that is too small for a row of letters has none.
     """
-    if raster.ndim == 2:
-        raster = cv2.cvtColor(raster, cv2.COLOR_GRAY2RGB)
-    half = _shrunk(raster, 2)
-    for level in (half, _shrunk(half, 4)):
-        height, width = level.shape[:2]
-        below, right = -height % CELL, -width % CELL
-        if below or right:
-            level = cv2.copyMakeBorder(level, 0, below, 0, right, cv2.BORDER_REPLICATE)
-        yield level, (height, width) if min(height, width) >= 24 else (0, 0)
-
-
-def _shrunk(raster: np.ndarray, by: int) -> np.ndarray:
-    width, height = max(1, raster.shape[1] // by), max(1, raster.shape[0] // by)
-    return cv2.resize(raster[: height * by, : width * by], (width, height), interpolation=cv2.INTER_AREA)
+    height, width = level.shape[:2]
+    below, right = -height % CELL, -width % CELL
+    if below or right:
+        level = cv2.copyMakeBorder(level, 0, below, 0, right, cv2.BORDER_REPLICATE)
+    return level, (height, width) if min(height, width) >= 24 else (0, 0)
 
 
 def _masks(

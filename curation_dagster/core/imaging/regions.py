@@ -9,6 +9,7 @@ import numpy as np
 
 from curation_dagster.core.imaging.detecting import Detecting
 from curation_dagster.core.imaging.faces import find_faces
+from curation_dagster.core.imaging.halved import Halved
 from curation_dagster.core.imaging.text import find_text
 
 Region = dict[str, Any]
@@ -23,8 +24,9 @@ def find_regions(raster: np.ndarray, settings: Detecting) -> dict[str, Any]:
     raster : numpy.ndarray
         uint8, RGB or grey, upright.
     """
-    faces, face_score = find_faces(raster, settings.faces)
-    text = find_text(raster, settings)
+    halved = Halved(raster)
+    faces, face_score = find_faces(raster, settings.faces, halved)
+    text = find_text(raster, settings, halved)
     regions = [_region("face", box, score, settings.faces.score) for box, score in faces]
     regions += [_region("text", box, score, settings.reading.score) for box, score in text]
     regions.sort(key=lambda r: (r["kind"], r["top"], r["left"], r["score"]))

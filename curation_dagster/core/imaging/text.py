@@ -14,6 +14,7 @@ import numpy as np
 
 from curation_dagster.core.imaging.detecting import Detecting, Reading
 from curation_dagster.core.imaging.glyphs import Row, rows_of_strokes
+from curation_dagster.core.imaging.halved import Halved
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom in px."""
@@ -40,15 +41,19 @@ def _reader() -> Any:
     )
 
 
-def find_text(raster: np.ndarray, settings: Detecting) -> list[tuple[Box, float]]:
+def find_text(
+    raster: np.ndarray, settings: Detecting, halved: Halved | None = None
+) -> list[tuple[Box, float]]:
     """Return the boxes of text, each with the score of its recognition, from ``reading.doubtful``.
 
     Parameters
     ----------
     raster : numpy.ndarray
         uint8, RGB or grey, upright.
+    halved : Halved, optional
+        The same picture, where it is halved already.
     """
-    rows = rows_of_strokes(raster, settings.strokes, settings.gate)
+    rows = rows_of_strokes(halved or Halved(raster), settings.strokes, settings.gate)
     found: list[tuple[Box, float]] = []
     for place in _places(rows, settings.gate.rows):
         found += _read(raster, place, settings.reading)
