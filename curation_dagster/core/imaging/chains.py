@@ -228,21 +228,32 @@ def _spread(values: Any) -> float:
 
 
 @compiled
-def _off_line(x: Any, y: Any) -> float:
-    """Return the mean distance of points from the straight line through them, along y."""
+def _line(x: Any, y: Any) -> tuple[float, float]:
+    """Return the slope of the straight line through points, and their mean distance from it, along y."""
     if len(x) < 3:
-        return 0.0
+        return 0.0, 0.0
     dx, dy = x - np.mean(x), y - np.mean(y)
     spread = np.sum(dx * dx)
     slope = np.sum(dx * dy) / spread if spread else 0.0
-    return np.mean(np.abs(dy - slope * dx))
+    return slope, np.mean(np.abs(dy - slope * dx))
+
+
+@compiled
+def _score(features: Any, weights: Any, offset: float) -> float:
+    """Return the logistic score of a row: above 0 more likely letters than not."""
+    total = offset
+    for i in range(len(features)):
+        z = (features[i] - weights[0, i]) / weights[1, i]
+        total += weights[2, i] * z + weights[3, i] * z * z
+    return total
 
 
 @compiled
 def rows_of(
-    mask: Any, words: Any, response: Any, texture: int, dense: float, low: int, high: int, most: int
-) -> Any:
-    """Return edges (rows, 4), the height of a stroke (rows,) and the features (rows, 14) of the rows in a mask.
+    mask: Any, words: Any, response: Any, texture: int, dense: float, low: int, high: int, most: int,
+    colorless: bool, weights: Any, offset: float, least: float,
+) -> Any:  # fmt: skip
+    """Return the rows in a mask whose score is above ``least``.
 
     Parameters
     ----------
@@ -254,11 +265,24 @@ def rows_of(
         Level of the response above which the mask was cut.
     dense, low, high, most
         Of ``vocabularies/detecting.yaml``, section strokes.
+    colorless : bool
+        Whether the response is of lacking color.
+    weights, offset, least
+        Of the section gate: mean, spread, weight and weight of the square, (4, 15).
+
+    Returns
+    -------
+    edges : numpy.ndarray
+        Left, top, right, bottom, (rows, 4).
+    lines : numpy.ndarray
+        Height of a stroke, slope, and score, (rows, 3).
+    features : numpy.ndarray
+        (rows, 15).
     """
-    edges, heights, features = np.empty((0, 4), np.int64), np.empty(0), np.empty((0, 14))
+    edges, lines, features = np.empty((0, 4), np.int64), np.empty((0, 3)), np.empty((0, 15))
     most_runs = _keep_dense(words, dense)
     if most_runs == 0:
-        return edges, heights, features
+        return edges, lines, features
     runs, parents = np.empty((most_runs, 3), np.int32), np.empty(most_runs, np.int32)
     runs = runs[: _runs(mask, words, runs)]
     _joined(runs, parents)
@@ -266,7 +290,7 @@ def rows_of(
     parts = parts[: _parts(runs, parents, response, parts)]
     chosen = _chosen(parts, low, high, most)
     if len(chosen) == 0:
-        return edges, heights, features
+        return edges, lines, features
     parts = parts[chosen]
     x, y = parts[:, _LEFT].astype(np.float64), parts[:, _TOP].astype(np.float64)
     w, h = parts[:, _RIGHT] - x, parts[:, _BOTTOM] - y
@@ -274,7 +298,7 @@ def rows_of(
     fill = area / (w * h)
     group = _linked(x, y, w, h)
     order = np.argsort(group, kind="mergesort")
-    edges, heights, features = np.empty((len(x), 4), np.int64), np.empty(len(x)), np.empty((len(x), 14))
+    edges, lines, features = np.empty((len(x), 4), np.int64), np.empty((len(x), 3)), np.empty((len(x), 15))
     count, begin = 0, 0
     while begin < len(order):
         end = begin + 1
@@ -297,7 +321,8 @@ def rows_of(
         if right - left < 1.3 * height:
             continue
         edges[count, 0], edges[count, 1], edges[count, 2], edges[count, 3] = left, top, right, below
-        heights[count] = height
+        slope, off_line = _line(x[m] + w[m] / 2, y[m] + h[m] / 2)
+        lines[count, 0], lines[count, 1] = height, slope
         inked, strength = np.sum(area[m]), 0.0
         peaks = np.empty(len(m))
         for k in range(len(m)):
@@ -324,11 +349,14 @@ def rows_of(
         f[5] = np.log(strength / texture)
         f[6] = np.mean(peaks) / 255
         f[7] = _spread(peaks) / np.mean(peaks)
-        f[8] = _off_line(x[m] + w[m] / 2, y[m] + h[m] / 2) / height
+        f[8] = off_line / height
         f[9] = np.log(height)
         f[10] = np.mean(fill[m])
         f[11] = texture / 60
         f[12] = quiet / strength
         f[13] = around / seen
-        count += 1
-    return edges[:count], heights[:count], features[:count]
+        f[14] = colorless
+        lines[count, 2] = _score(f, weights, offset)
+        if lines[count, 2] > least:
+            count += 1
+    return edges[:count], lines[:count], features[:count]

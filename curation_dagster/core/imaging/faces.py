@@ -51,7 +51,7 @@ class _Network:
 
     def look(self, view: np.ndarray, faint: float) -> tuple[np.ndarray, np.ndarray]:
         """Return boxes (n, 4) in shares of a view (128, 128, 3) and their scores (n,), from the lowest of interest."""
-        levels = cv2.subtract(cv2.multiply(view, (1 / 127.5,) * 4, dtype=cv2.CV_32F), (1.0,) * 4)
+        levels = view * np.float32(1 / 127.5) - np.float32(1)
         self._interpreter.set_tensor(self._view, levels[None])
         self._interpreter.invoke()
         logits = self._interpreter.get_tensor(self._logits).ravel()

@@ -9,6 +9,7 @@ rows, and each row gets a score from its features. Letters of 70 px and more are
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -23,57 +24,55 @@ FEATURES = (
     "glyphs", "parts", "unlike_heights", "fill", "contrast", "over_texture", "peak", "unlike_peaks", "off_line",
     "height", "part_fill", "texture", "quiet", "density", "colorless",
 )  # fmt: skip
+WAYS = ("dark in red", "dark in blue", "light in green", "light in blue", "colorless")
 HALVINGS = (1, 3)
+_DARK, _LIGHT = WAYS.index("dark in red"), WAYS.index("light in blue")
 _BORDER = 2
 _SAMPLES = 16_384
+_KEPT_BYTES = 32 * 2**20
+_MEMORY = threading.local()
 
 
 @dataclass(frozen=True)
 class Row:
     """Strokes in a row: where (left, top, right, bottom in px of the picture), how high a stroke is, how sure.
 
-    ``colorless`` says that the strokes were found by their lack of color.
+    ``slope`` is of the line through the strokes; ``way`` is the number in ``WAYS`` in which they were found.
     """
 
     box: tuple[int, int, int, int]
     height: float
     score: float
-    colorless: bool = False
+    slope: float = 0.0
+    way: int = 0
+
+    @property
+    def colorless(self) -> bool:
+        """Whether the strokes were found by their lack of color."""
+        return self.way == WAYS.index("colorless")
 
 
 def rows_of_strokes(picture: Halved, strokes: Strokes, gate: Gate) -> list[Row]:
-    """Return the rows that are worth reading, the surest first."""
-    found = [
-        Row(box, height, score, features["colorless"] > 0)
-        for box, height, features in candidates(picture, strokes)
-        if (score := score_of(features, gate)) > gate.least
-    ]
+    """Return the rows that are worth a second look, the surest first."""
+    found = [row for row, _ in candidates(picture, strokes, gate)]
     return sorted(found, key=lambda r: (-r.score, r.box))
 
 
-def score_of(features: dict[str, float], gate: Gate) -> float:
-    """Return the logistic score: above 0 more likely letters than not."""
-    total = gate.offset
-    for name, (mean, spread, linear, squared) in gate.features.items():
-        z = (features[name] - mean) / spread
-        total += linear * z + squared * z * z
-    return total
-
-
-def candidates(
-    picture: Halved, strokes: Strokes
-) -> Iterator[tuple[tuple[int, int, int, int], float, dict[str, float]]]:
-    """Yield box, height of a stroke in px and features of each row of strokes."""
+def candidates(picture: Halved, strokes: Strokes, gate: Gate) -> Iterator[tuple[Row, list[float]]]:
+    """Yield the rows of strokes that score above ``gate.least``, and their features in the order of ``FEATURES``."""
+    weights = np.array([gate.features[name] for name in FEATURES]).T.copy()
     for halvings in HALVINGS:
         level, inside = _whole_cells(picture.at(halvings))
         scale = 2**halvings
-        for response, texture, mask, colorless in _masks(level, inside, strokes):
-            edges, heights, features = rows_of(
-                mask, mask.view(np.uint64), response, texture, strokes.dense, *strokes.height, strokes.most
-            )
-            for box, height, values in zip(edges.tolist(), heights.tolist(), features.tolist(), strict=True):
-                named = dict(zip(FEATURES, (*values, float(colorless)), strict=True))
-                yield tuple(scale * v for v in box), scale * height, named  # type: ignore[misc]
+        for response, texture, mask, way in _masks(level, inside, strokes):
+            edges, lines, features = rows_of(
+                mask, mask.view(np.uint64), response, texture, strokes.dense, *strokes.height, strokes.most,
+                WAYS[way] == "colorless", weights, gate.offset, gate.least,
+            )  # fmt: skip
+            for i in range(len(edges)):
+                left, top, right, bottom = (scale * edges[i]).tolist()
+                height, slope, score = lines[i].tolist()
+                yield Row((left, top, right, bottom), scale * height, score, slope, way), features[i].tolist()
 
 
 def _whole_cells(level: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
@@ -88,46 +87,61 @@ def _whole_cells(level: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
     return level, (height, width) if min(height, width) >= 24 else (0, 0)
 
 
+def _planes(count: int, height: int, width: int) -> np.ndarray:
+    """Return uint8 planes, whatever is in them: the same memory in every call of a thread.
+
+    Fresh memory costs more than what is computed in it. That for a huge picture is not kept.
+    """
+    needed = count * height * width
+    memory = getattr(_MEMORY, "planes", None)
+    if memory is None or memory.size < needed:
+        memory = np.empty(needed, np.uint8)
+        if needed <= _KEPT_BYTES:
+            _MEMORY.planes = memory
+    planes: np.ndarray = memory[:needed].reshape(count, height, width)
+    return planes
+
+
 def _masks(
     level: np.ndarray, inside: tuple[int, int], strokes: Strokes
-) -> Iterator[tuple[np.ndarray, int, np.ndarray, bool]]:
-    """Yield response, level of texture and mask of thin structures, and whether the response is of lacking color.
+) -> Iterator[tuple[np.ndarray, int, np.ndarray, int]]:
+    """Yield response, level of texture and mask of thin structures, and the number of the way they were found in.
 
     Dark ink differs most from skin in red, light ink in blue; yellow and red ink in blue and green. White ink on light,
     rough skin differs in its lack of color alone: relief changes red and blue alike, ink takes their difference away.
-    Each is cut at a
-    level above the picture's own texture, on rough skin at twice that too; and what is black or white as only ink
-    is, at a low one.
+    Each is cut at a level above the picture's own texture, on rough skin at twice that too; and what is black or white
+    as only ink is, at a low one. Response and mask are written over by the next.
     """
     if not inside[0]:
         return
     window = np.ones((strokes.window, strokes.window), np.uint8)
-    red, green, blue = cv2.split(level)
-    step = max(2, int((level.shape[0] * level.shape[1] / _SAMPLES) ** 0.5))
-    ways = (
-        (red, cv2.MORPH_BLACKHAT, False, (red, strokes.dark, cv2.THRESH_BINARY_INV)),
-        (blue, cv2.MORPH_BLACKHAT, False, None),
-        (green, cv2.MORPH_TOPHAT, False, None),
-        (blue, cv2.MORPH_TOPHAT, False, (blue, strokes.light, cv2.THRESH_BINARY)),
-        (cv2.subtract(red, blue), cv2.MORPH_BLACKHAT, True, None),
-    )
-    for channel, way, colorless, plain in ways:
-        response = cv2.morphologyEx(channel, way, window, borderType=cv2.BORDER_REPLICATE)
+    red, green, blue, difference, first, response, mask, ink = _planes(8, level.shape[0], level.shape[1])
+    cv2.split(level, (red, green, blue))
+    cv2.subtract(red, blue, difference)
+    step = max(2, int((red.size / _SAMPLES) ** 0.5))
+    for way, channel in enumerate((red, blue, green, blue, difference)):
+        if WAYS[way].startswith("light"):
+            cv2.erode(channel, window, first, borderType=cv2.BORDER_REPLICATE)
+            cv2.dilate(first, window, response, borderType=cv2.BORDER_REPLICATE)
+            cv2.subtract(channel, response, response)
+        else:
+            cv2.dilate(channel, window, first, borderType=cv2.BORDER_REPLICATE)
+            cv2.erode(first, window, response, borderType=cv2.BORDER_REPLICATE)
+            cv2.subtract(response, channel, response)
+        response[:_BORDER] = response[inside[0] - _BORDER :] = 0
+        response[:, :_BORDER] = response[:, inside[1] - _BORDER :] = 0
         common = common_level(response[: inside[0], : inside[1]], step, 0.9)
-        texture = int(
-            np.clip(strokes.over_texture * common + 2, strokes.least_contrast, strokes.most_contrast)
-        )
+        texture = int(strokes.over_texture * common + 2)
+        texture = min(max(texture, strokes.least_contrast), strokes.most_contrast)
         levels = (texture, 2 * texture) if texture >= strokes.second_level_from else (texture,)
         for threshold in levels:
-            yield response, texture, _cut(response, threshold, inside), colorless
-        if plain is not None:
-            ink = cv2.threshold(plain[0], plain[1], 255, plain[2])[1]
-            mask = cv2.bitwise_and(_cut(response, strokes.plain_contrast, inside), ink)
-            yield response, texture, mask, colorless
-
-
-def _cut(response: np.ndarray, threshold: int, inside: tuple[int, int]) -> np.ndarray:
-    mask = cv2.threshold(response, threshold, 255, cv2.THRESH_BINARY)[1]
-    mask[:_BORDER] = mask[inside[0] - _BORDER :] = 0
-    mask[:, :_BORDER] = mask[:, inside[1] - _BORDER :] = 0
-    return mask
+            cv2.threshold(response, threshold, 255, cv2.THRESH_BINARY, mask)
+            yield response, texture, mask, way
+        if way in (_DARK, _LIGHT):
+            if way == _DARK:
+                cv2.threshold(red, strokes.dark, 255, cv2.THRESH_BINARY_INV, ink)
+            else:
+                cv2.threshold(blue, strokes.light, 255, cv2.THRESH_BINARY, ink)
+            cv2.threshold(response, strokes.plain_contrast, 255, cv2.THRESH_BINARY, mask)
+            cv2.bitwise_and(mask, ink, mask)
+            yield response, texture, mask, way

@@ -7,6 +7,7 @@ in a row, with a score. The string itself is looked at here and never leaves.
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -78,10 +79,11 @@ def _places(rows: list[Row], most: int) -> list[Row]:
                     min(box[0], other.box[0]), min(box[1], other.box[1]),
                     max(box[2], other.box[2]), max(box[3], other.box[3]),
                 )  # fmt: skip
-                places[number] = Row(both, other.height, other.score, other.colorless or row.colorless)
+                way = row.way if row.colorless else other.way
+                places[number] = replace(other, box=both, way=way)
                 break
         else:
-            places.append(Row(box, row.height, row.score, row.colorless))
+            places.append(replace(row, box=box))
     return places[:most]
 
 
