@@ -17,29 +17,46 @@ CELL = 8
 
 _ONES = np.uint64(0x0101010101010101)
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
+_BORDER = 2
+_FEATURES = 7
 _LEFT, _TOP, _RIGHT, _BOTTOM, _AREA, _SUM, _PEAK = range(7)
 
 
 @compiled
-def common_level(response: Any, step: int, share: float) -> int:
-    """Return the level that ``share`` of every ``step``-th pixel of every ``step``-th row does not exceed."""
+def _common_level(response: Any, height: int, width: int, step: int) -> int:
+    """Return the level that nine tenths of every ``step``-th pixel of every ``step``-th row do not exceed."""
     counts = np.zeros(256, np.int64)
-    height, width = response.shape
     total = 0
     for y in range(0, height, step):
         for x in range(0, width, step):
             counts[response[y, x]] += 1
             total += 1
-    below = 0
-    for level in range(256):
+    below, level = counts[0], 0
+    while below < 0.9 * total:
+        level += 1
         below += counts[level]
-        if below >= share * total:
-            return level
-    return 255
+    return int(level)
 
 
 @compiled
-def _keep_dense(words: Any, least: float) -> int:
+def _cut(response: Any, level: int, mask: Any) -> None:
+    """Set the mask where the response is above the level."""
+    flat, cut, above = response.ravel(), mask.ravel(), np.uint8(min(level, 255))
+    for i in range(flat.size):
+        cut[i] = np.uint8(1) if flat[i] > above else np.uint8(0)
+
+
+@compiled
+def _cut_plain(response: Any, level: int, channel: Any, low: int, high: int, mask: Any) -> None:
+    """Set the mask where the response is above the level and the channel from ``low`` to ``high``."""
+    flat, cut, above = response.ravel(), mask.ravel(), np.uint8(level)
+    values, least, most = channel.ravel(), np.uint8(low), np.uint8(high)
+    for i in range(flat.size):
+        cut[i] = np.uint8((flat[i] > above) & (values[i] >= least) & (values[i] <= most))
+
+
+@compiled
+def _keep_dense(words: Any, least: float) -> Any:
     """Clear the cells in which strokes stand too loosely for a word; return how many runs of ink are left at most.
 
     ``least`` is the mean ink in 3x2 cells. Lone hairs and grains, most of what a close-up of skin has, are left out here
@@ -185,35 +202,48 @@ def _chosen(parts: Any, low: int, high: int, most: int) -> Any:
 
 
 @compiled
-def _linked(x: Any, y: Any, w: Any, h: Any) -> Any:
-    """Return the group of each part: each hangs on the nearest part to its right of like height, level with it.
+def _nearest(
+    i: int, x: Any, y: Any, w: Any, h: Any, among: Any, centres: Any, widest: float
+) -> tuple[int, float]:
+    """Return the nearest of the parts ``among`` to the right of part ``i``, of like height and level with it, or -1.
 
-    A slope of a fifth is level.
+    A slope of a fifth is level. The parts are in the order of their ``centres`` along x.
     """
+    centre_x, centre_y = x[i] + w[i] / 2, y[i] + h[i] / 2
+    reach = x[i] + w[i] + 2.75 * h[i] + widest / 2  # 1.1 times the height of a part 2.5 times as high
+    nearest, least = -1, np.inf
+    for k in range(np.searchsorted(centres, centre_x, "right"), len(among)):
+        if centres[k] > reach:
+            break
+        j = among[k]
+        tall = max(h[i], h[j])
+        dx, dy = centres[k] - centre_x, abs(y[j] + h[j] / 2 - centre_y)
+        if dy > 0.3 * tall + 0.22 * dx or dy > 0.75 * tall + 0.2 * dx or min(h[i], h[j]) < 0.4 * tall:
+            continue
+        gap = max(x[j] - x[i] - w[i], 0.0)
+        distance = gap + 0.5 * dy
+        if gap <= 1.1 * tall and (distance < least or (distance == least and j < nearest)):
+            nearest, least = j, distance
+    return nearest, least
+
+
+@compiled
+def _linked(x: Any, y: Any, w: Any, h: Any) -> Any:
+    """Return the group of each part: each hangs on the nearest to its right."""
     n = len(x)
     group = np.arange(n)
-    centre_x, centre_y = x + w / 2, y + h / 2
-    order = np.argsort(centre_x, kind="mergesort")
-    widest = w.max()
-    for rank in range(n):
-        i = order[rank]
-        reach = x[i] + w[i] + 2.75 * h[i] + widest / 2  # a part of 2.5 times the height has its gap in that
-        nearest, least = -1, np.inf
-        for later in range(rank + 1, n):
-            j = order[later]
-            if centre_x[j] > reach:
-                break
-            dx = centre_x[j] - centre_x[i]
-            tall = max(h[i], h[j])
-            gap = max(x[j] - x[i] - w[i], 0.0)
-            if dx <= 0 or gap > 1.1 * tall or min(h[i], h[j]) < 0.4 * tall:
-                continue
-            dy = abs(centre_y[j] - centre_y[i])
-            if dy > 0.3 * tall + 0.22 * dx or dy > 0.75 * tall + 0.2 * dx:
-                continue
-            distance = gap + 0.5 * dy
-            if distance < least or (distance == least and j < nearest):
-                nearest, least = j, distance
+    centre = x + w / 2
+    order = np.argsort(centre, kind="mergesort")
+    wide = w[order] > 1.6 * h[order]  # few, and they would widen the search for all
+    narrow, joined = order[~wide], order[wide]
+    narrow_centres, joined_centres = centre[narrow], centre[joined]
+    narrow_widest = w[narrow].max() if len(narrow) else 0.0
+    joined_widest = w[joined].max() if len(joined) else 0.0
+    for i in range(n):
+        nearest, least = _nearest(i, x, y, w, h, narrow, narrow_centres, narrow_widest)
+        other, distance = _nearest(i, x, y, w, h, joined, joined_centres, joined_widest)
+        if distance < least or (distance == least and 0 <= other < nearest):
+            nearest = other
         if nearest >= 0:
             a, b = _root(group, i), _root(group, nearest)
             group[max(a, b)] = min(a, b)
@@ -249,40 +279,15 @@ def _score(features: Any, weights: Any, offset: float) -> float:
 
 
 @compiled
-def rows_of(
-    mask: Any, words: Any, response: Any, texture: int, dense: float, low: int, high: int, most: int,
-    colorless: bool, weights: Any, offset: float, least: float,
-) -> Any:  # fmt: skip
-    """Return the rows in a mask whose score is above ``least``.
-
-    Parameters
-    ----------
-    mask, response : numpy.ndarray
-        uint8, (height, width), multiples of 8; the mask has 0 and 255.
-    words : numpy.ndarray
-        The mask's own memory as uint64, (height, width / 8); what is no row is cleared in it.
-    texture : int
-        Level of the response above which the mask was cut.
-    dense, low, high, most
-        Of ``vocabularies/detecting.yaml``, section strokes.
-    colorless : bool
-        Whether the response is of lacking color.
-    weights, offset, least
-        Of the section gate: mean, spread, weight and weight of the square, (4, 15).
-
-    Returns
-    -------
-    edges : numpy.ndarray
-        Left, top, right, bottom, (rows, 4).
-    lines : numpy.ndarray
-        Height of a stroke, slope, and score, (rows, 3).
-    features : numpy.ndarray
-        (rows, 15).
-    """
-    edges, lines, features = np.empty((0, 4), np.int64), np.empty((0, 3)), np.empty((0, 15))
+def _rows(
+    mask: Any, words: Any, response: Any, texture: int, numbers: Any, weights: Any, colorless: bool, found: Any, count: int
+) -> int:  # fmt: skip
+    """Write the rows in one mask into ``found`` from ``count`` on; return the new count."""
+    dense, low, high, most = numbers[5], int(numbers[6]), int(numbers[7]), int(numbers[8])
+    offset, least = numbers[9], numbers[10]
     most_runs = _keep_dense(words, dense)
     if most_runs == 0:
-        return edges, lines, features
+        return count
     runs, parents = np.empty((most_runs, 3), np.int32), np.empty(most_runs, np.int32)
     runs = runs[: _runs(mask, words, runs)]
     _joined(runs, parents)
@@ -290,7 +295,7 @@ def rows_of(
     parts = parts[: _parts(runs, parents, response, parts)]
     chosen = _chosen(parts, low, high, most)
     if len(chosen) == 0:
-        return edges, lines, features
+        return count
     parts = parts[chosen]
     x, y = parts[:, _LEFT].astype(np.float64), parts[:, _TOP].astype(np.float64)
     w, h = parts[:, _RIGHT] - x, parts[:, _BOTTOM] - y
@@ -298,9 +303,8 @@ def rows_of(
     fill = area / (w * h)
     group = _linked(x, y, w, h)
     order = np.argsort(group, kind="mergesort")
-    edges, lines, features = np.empty((len(x), 4), np.int64), np.empty((len(x), 3)), np.empty((len(x), 15))
-    count, begin = 0, 0
-    while begin < len(order):
+    begin = 0
+    while begin < len(order) and count < len(found):
         end = begin + 1
         while end < len(order) and group[order[end]] == group[order[begin]]:
             end += 1
@@ -320,27 +324,27 @@ def rows_of(
         left, top = np.min(x[m]), np.min(y[m])
         if right - left < 1.3 * height:
             continue
-        edges[count, 0], edges[count, 1], edges[count, 2], edges[count, 3] = left, top, right, below
+        x0, y0, x1, y1 = int(left), int(top), int(right), int(below)
         slope, off_line = _line(x[m] + w[m] / 2, y[m] + h[m] / 2)
-        lines[count, 0], lines[count, 1] = height, slope
         inked, strength = np.sum(area[m]), 0.0
         peaks = np.empty(len(m))
         for k in range(len(m)):
             strength += parts[m[k], _SUM]
             peaks[k] = parts[m[k], _PEAK]
         total = 0
-        for b in range(edges[count, 1], edges[count, 3]):
-            for a in range(edges[count, 0], edges[count, 2]):
+        for b in range(y0, y1):
+            for a in range(x0, x1):
                 total += response[b, a]
         box = (right - left) * (below - top)
         quiet = (total - strength) / max(box - inked, 1.0)
         strength /= inked
-        room, around, seen = np.int64(height), 0, 0
-        for b in range(max(0, edges[count, 1] - room), min(mask.shape[0], edges[count, 3] + room)):
-            for a in range(max(0, edges[count, 0] - room), min(mask.shape[1], edges[count, 2] + room)):
-                around += mask[b, a] > 0
+        room, around, seen = int(height), 0, 0
+        for b in range(max(0, y0 - room), min(mask.shape[0], y1 + room)):
+            for a in range(max(0, x0 - room), min(mask.shape[1], x1 + room)):
+                around += mask[b, a]
                 seen += 1
-        f = features[count]
+        row = found[count]
+        f = row[_FEATURES:]
         f[0] = np.log(letters)
         f[1] = len(m)
         f[2] = _spread(h[m]) / height
@@ -356,7 +360,57 @@ def rows_of(
         f[12] = quiet / strength
         f[13] = around / seen
         f[14] = colorless
-        lines[count, 2] = _score(f, weights, offset)
-        if lines[count, 2] > least:
+        row[0], row[1], row[2], row[3], row[4], row[5] = left, top, right, below, height, slope
+        row[6] = _score(f, weights, offset)
+        if row[6] > least:
             count += 1
-    return edges[:count], lines[:count], features[:count]
+    return count
+
+
+@compiled
+def rows_of(
+    response: Any, channel: Any, mask: Any, words: Any, numbers: Any, weights: Any, height: int, width: int,
+    low: int, high: int, colorless: bool, found: Any,
+) -> int:  # fmt: skip
+    """Write the rows of strokes in a response into ``found``, and return how many there are.
+
+    The response is cut at a level above the picture's own texture, on rough skin at twice that too; and where the channel
+    is as black or white as only ink is, at a low one.
+
+    Parameters
+    ----------
+    response, channel, mask : numpy.ndarray
+        uint8, contiguous, sides multiples of 8; the mask is written over, and so is the border of the response.
+    words : numpy.ndarray
+        The mask's own memory as uint64, (height, width / 8).
+    numbers : numpy.ndarray
+        In this order: of the section strokes of ``vocabularies/detecting.yaml`` ``over_texture``, ``least_contrast``,
+        ``most_contrast``, ``second_level_from``, ``plain_contrast``, ``dense``, both ends of ``height``, ``most``; of the
+        section gate ``offset``, ``least``; and how many pixels a sample of the texture steps over.
+    weights : numpy.ndarray
+        Of the gate: mean, spread, weight and weight of the square of each feature, (4, 15).
+    height, width : int
+        What of the response is picture.
+    low, high : int
+        Levels of the channel that only ink has; none if ``low`` is above ``high``.
+    colorless : bool
+        Whether the response is of lacking color.
+    found : numpy.ndarray
+        Room for rows, (n, 22): left, top, right, bottom, height of a stroke, slope, score and 15 features.
+    """
+    for i in range(_BORDER):
+        response[i] = 0
+        response[:, i] = 0
+    response[height - _BORDER :] = 0
+    response[:, width - _BORDER :] = 0
+    texture = int(numbers[0] * _common_level(response, height, width, int(numbers[11])) + 2)
+    texture = min(max(texture, int(numbers[1])), int(numbers[2]))
+    _cut(response, texture, mask)
+    count = _rows(mask, words, response, texture, numbers, weights, colorless, found, 0)
+    if texture >= numbers[3]:
+        _cut(response, 2 * texture, mask)
+        count = _rows(mask, words, response, texture, numbers, weights, colorless, found, count)
+    if low <= high:
+        _cut_plain(response, int(numbers[4]), channel, low, high, mask)
+        count = _rows(mask, words, response, texture, numbers, weights, colorless, found, count)
+    return count

@@ -11,10 +11,6 @@ import yaml
 from curation_dagster.core.imaging.settings import VOCABULARIES
 
 
-class ModelError(RuntimeError):
-    """A network's file is not the declared one: the fault of the installation, not of a picture."""
-
-
 @dataclass(frozen=True)
 class Strokes:
     """What may be a stroke of a letter, at half and an eighth of the picture's size."""
@@ -34,18 +30,27 @@ class Strokes:
 
 @dataclass(frozen=True)
 class Gate:
-    """Which rows of strokes are read: a logistic score over features and their squares."""
+    """Which rows of strokes are looked at again: a logistic score over features and their squares."""
 
     least: float
-    rows: int
     features: dict[str, tuple[float, float, float, float]]
     offset: float
+
+
+@dataclass(frozen=True)
+class Letters:
+    """Which of those look like letters: a network over directions of edges and the features."""
+
+    sha256: str
+    views: int
+    least: float
 
 
 @dataclass(frozen=True)
 class Reading:
     """What of a reading is text."""
 
+    places: int
     height: int
     long_side: int
     characters: int
@@ -92,12 +97,15 @@ class Detecting:
     version: str
     strokes: Strokes
     gate: Gate
+    letters: Letters
     reading: Reading
     faces: Faces
     diagnostic: Diagnostic
 
 
-_PARTS = {"strokes": Strokes, "gate": Gate, "reading": Reading, "faces": Faces, "diagnostic": Diagnostic}
+_PARTS = {
+    "strokes": Strokes, "gate": Gate, "letters": Letters, "reading": Reading, "faces": Faces, "diagnostic": Diagnostic
+}  # fmt: skip
 
 
 def parse_detecting(text: str, name: str = "detecting.yaml") -> Detecting:

@@ -10,20 +10,18 @@ MediaPipe 0.10.21, see ``models/README.md``.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 
 import cv2
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from curation_dagster.core.imaging.detecting import Faces, ModelError
+from curation_dagster.core.imaging.declared import declared_file
+from curation_dagster.core.imaging.detecting import Faces
 from curation_dagster.core.imaging.halved import Halved
 
-MODEL = Path(__file__).resolve().parents[2] / "models" / "face_detection_short_range.tflite"
 _SIDE = 128
 
 Box = tuple[float, float, float, float]
@@ -65,18 +63,11 @@ class _Network:
 @cache
 def _network(sha256: str) -> _Network:
     """Return the network, loaded once per process; its file must have the declared digest."""
-    data = MODEL.read_bytes()
-    found = hashlib.sha256(data).hexdigest()
-    if found != sha256:
-        raise ModelError(
-            f"{MODEL.name} has SHA-256 {found}, but vocabularies/detecting.yaml declares {sha256}. No picture is searched "
-            "with a network that nobody has declared. Install the package again."
-        )
-    return _Network(data)
+    return _Network(declared_file("face_detection_short_range.tflite", sha256))
 
 
-def check_model(settings: Faces) -> None:
-    """Raise ``ModelError`` unless the network's file is the declared one: better before a pass than in each worker."""
+def check_faces(settings: Faces) -> None:
+    """Raise ``ModelError`` unless the network's file is the declared one."""
     _network(settings.sha256)
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from curation_dagster.core.imaging.chains import CELL, common_level, rows_of
+from curation_dagster.core.imaging.chains import CELL, rows_of
 from curation_dagster.core.imaging.detecting import Gate, Strokes
 from curation_dagster.core.imaging.halved import Halved
 
@@ -27,8 +27,8 @@ FEATURES = (
 WAYS = ("dark in red", "dark in blue", "light in green", "light in blue", "colorless")
 HALVINGS = (1, 3)
 _DARK, _LIGHT = WAYS.index("dark in red"), WAYS.index("light in blue")
-_BORDER = 2
-_SAMPLES = 16_384
+_SAMPLES = 4096
+_MOST_ROWS = 4096
 _KEPT_BYTES = 32 * 2**20
 _MEMORY = threading.local()
 
@@ -37,7 +37,8 @@ _MEMORY = threading.local()
 class Row:
     """Strokes in a row: where (left, top, right, bottom in px of the picture), how high a stroke is, how sure.
 
-    ``slope`` is of the line through the strokes; ``way`` is the number in ``WAYS`` in which they were found.
+    ``slope`` is of the line through the strokes, ``way`` the number in ``WAYS`` in which they were found, ``features``
+    are in the order of ``FEATURES``.
     """
 
     box: tuple[int, int, int, int]
@@ -45,6 +46,7 @@ class Row:
     score: float
     slope: float = 0.0
     way: int = 0
+    features: tuple[float, ...] = ()
 
     @property
     def colorless(self) -> bool:
@@ -53,38 +55,50 @@ class Row:
 
 
 def rows_of_strokes(picture: Halved, strokes: Strokes, gate: Gate) -> list[Row]:
-    """Return the rows that are worth a second look, the surest first."""
-    found = [row for row, _ in candidates(picture, strokes, gate)]
-    return sorted(found, key=lambda r: (-r.score, r.box))
-
-
-def candidates(picture: Halved, strokes: Strokes, gate: Gate) -> Iterator[tuple[Row, list[float]]]:
-    """Yield the rows of strokes that score above ``gate.least``, and their features in the order of ``FEATURES``."""
+    """Return the rows of strokes that score above ``gate.least``: those that are worth a second look."""
     weights = np.array([gate.features[name] for name in FEATURES]).T.copy()
+    numbers = np.array(
+        [
+            strokes.over_texture, strokes.least_contrast, strokes.most_contrast, strokes.second_level_from,
+            strokes.plain_contrast, strokes.dense, *strokes.height, strokes.most, gate.offset, gate.least, 0,
+        ]
+    )  # fmt: skip
+    found = np.empty((_MOST_ROWS, 7 + len(FEATURES)))
+    rows = []
     for halvings in HALVINGS:
-        level, inside = _whole_cells(picture.at(halvings))
-        scale = 2**halvings
-        for response, texture, mask, way in _masks(level, inside, strokes):
-            edges, lines, features = rows_of(
-                mask, mask.view(np.uint64), response, texture, strokes.dense, *strokes.height, strokes.most,
-                WAYS[way] == "colorless", weights, gate.offset, gate.least,
+        level, (height, width) = _whole_cells(picture.at(halvings))
+        if min(height, width) < 24:  # too small for a row of letters
+            continue
+        numbers[-1] = max(2, int((height * width / _SAMPLES) ** 0.5))
+        for way, response, channel, mask, (low, high) in _responses(level, strokes):
+            count = rows_of(
+                response, channel, mask, mask.view(np.uint64), numbers, weights, height, width,
+                low, high, WAYS[way] == "colorless", found,
             )  # fmt: skip
-            for i in range(len(edges)):
-                left, top, right, bottom = (scale * edges[i]).tolist()
-                height, slope, score = lines[i].tolist()
-                yield Row((left, top, right, bottom), scale * height, score, slope, way), features[i].tolist()
+            rows += [_row(values, 2**halvings, way) for values in found[:count].tolist()]
+    return rows
+
+
+def _row(values: list[float], scale: int, way: int) -> Row:
+    left, top, right, bottom = (scale * int(v) for v in values[:4])
+    height, slope, score = values[4:7]
+    return Row((left, top, right, bottom), scale * height, score, slope, way, tuple(values[7:]))
+
+
+def compile_rows(strokes: Strokes, gate: Gate) -> None:
+    """Compile the loops, which takes half a minute, or load what was kept of that."""
+    line = np.zeros((64, 128, 3), np.uint8)
+    line[30:34, 20:100:2] = 255
+    rows_of_strokes(Halved(line), strokes, gate)
 
 
 def _whole_cells(level: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
-    """Return the level continued to whole cells, and the height and width in px of what of it is picture.
-
-    A level that is too small for a row of letters has none.
-    """
+    """Return the level continued to whole cells, and the height and width in px of what of it is picture."""
     height, width = level.shape[:2]
     below, right = -height % CELL, -width % CELL
     if below or right:
         level = cv2.copyMakeBorder(level, 0, below, 0, right, cv2.BORDER_REPLICATE)
-    return level, (height, width) if min(height, width) >= 24 else (0, 0)
+    return level, (height, width)
 
 
 def _planes(count: int, height: int, width: int) -> np.ndarray:
@@ -102,46 +116,29 @@ def _planes(count: int, height: int, width: int) -> np.ndarray:
     return planes
 
 
-def _masks(
-    level: np.ndarray, inside: tuple[int, int], strokes: Strokes
-) -> Iterator[tuple[np.ndarray, int, np.ndarray, int]]:
-    """Yield response, level of texture and mask of thin structures, and the number of the way they were found in.
+def _responses(
+    level: np.ndarray, strokes: Strokes
+) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray, tuple[int, int]]]:
+    """Yield the number of each way, how thin structures respond in it, its channel, room for a mask, levels of ink.
 
     Dark ink differs most from skin in red, light ink in blue; yellow and red ink in blue and green. White ink on light,
     rough skin differs in its lack of color alone: relief changes red and blue alike, ink takes their difference away.
-    Each is cut at a level above the picture's own texture, on rough skin at twice that too; and what is black or white
-    as only ink is, at a low one. Response and mask are written over by the next.
+    Each response is written over by the next.
     """
-    if not inside[0]:
-        return
     window = np.ones((strokes.window, strokes.window), np.uint8)
-    red, green, blue, difference, first, response, mask, ink = _planes(8, level.shape[0], level.shape[1])
+    red, green, blue, difference, first, response, mask = _planes(7, level.shape[0], level.shape[1])
     cv2.split(level, (red, green, blue))
     cv2.subtract(red, blue, difference)
-    step = max(2, int((red.size / _SAMPLES) ** 0.5))
     for way, channel in enumerate((red, blue, green, blue, difference)):
+        ink = (1, 0)
         if WAYS[way].startswith("light"):
             cv2.erode(channel, window, first, borderType=cv2.BORDER_REPLICATE)
             cv2.dilate(first, window, response, borderType=cv2.BORDER_REPLICATE)
             cv2.subtract(channel, response, response)
+            ink = (strokes.light + 1, 255) if way == _LIGHT else ink
         else:
             cv2.dilate(channel, window, first, borderType=cv2.BORDER_REPLICATE)
             cv2.erode(first, window, response, borderType=cv2.BORDER_REPLICATE)
             cv2.subtract(response, channel, response)
-        response[:_BORDER] = response[inside[0] - _BORDER :] = 0
-        response[:, :_BORDER] = response[:, inside[1] - _BORDER :] = 0
-        common = common_level(response[: inside[0], : inside[1]], step, 0.9)
-        texture = int(strokes.over_texture * common + 2)
-        texture = min(max(texture, strokes.least_contrast), strokes.most_contrast)
-        levels = (texture, 2 * texture) if texture >= strokes.second_level_from else (texture,)
-        for threshold in levels:
-            cv2.threshold(response, threshold, 255, cv2.THRESH_BINARY, mask)
-            yield response, texture, mask, way
-        if way in (_DARK, _LIGHT):
-            if way == _DARK:
-                cv2.threshold(red, strokes.dark, 255, cv2.THRESH_BINARY_INV, ink)
-            else:
-                cv2.threshold(blue, strokes.light, 255, cv2.THRESH_BINARY, ink)
-            cv2.threshold(response, strokes.plain_contrast, 255, cv2.THRESH_BINARY, mask)
-            cv2.bitwise_and(mask, ink, mask)
-            yield response, texture, mask, way
+            ink = (0, strokes.dark) if way == _DARK else ink
+        yield way, response, channel, mask, ink

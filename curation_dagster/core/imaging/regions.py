@@ -8,12 +8,28 @@ from typing import Any
 import numpy as np
 
 from curation_dagster.core.imaging.detecting import Detecting
-from curation_dagster.core.imaging.faces import find_faces
+from curation_dagster.core.imaging.faces import check_faces, find_faces
+from curation_dagster.core.imaging.glyphs import compile_rows
 from curation_dagster.core.imaging.halved import Halved
+from curation_dagster.core.imaging.letters import check_letters, compile_letters
 from curation_dagster.core.imaging.text import find_text
 
 Region = dict[str, Any]
 """kind (text or face), left, top, width, height in px of the upright picture, score, certain."""
+
+
+def prepare(settings: Detecting) -> None:
+    """Load what the search needs, better before a pass than in each worker, and compile what no run has compiled yet.
+
+    Raises
+    ------
+    curation_dagster.core.imaging.declared.ModelError
+        If a network's file is not the declared one.
+    """
+    check_faces(settings.faces)
+    check_letters(settings.letters)
+    compile_rows(settings.strokes, settings.gate)
+    compile_letters()
 
 
 def find_regions(raster: np.ndarray, settings: Detecting) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Text in the picture: rows of strokes are read, and what reads as a string is text.
+"""Text in the picture: rows of strokes that look like letters are read, and what reads as a string is text.
 
 Rulers, hairs and marks on the skin have strokes too, so the decision rests on what is recognized: letters or digits
 in a row, with a score. The string itself is looked at here and never leaves.
@@ -16,6 +16,7 @@ import numpy as np
 from curation_dagster.core.imaging.detecting import Detecting, Reading
 from curation_dagster.core.imaging.glyphs import Row, rows_of_strokes
 from curation_dagster.core.imaging.halved import Halved
+from curation_dagster.core.imaging.letters import score_of
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom in px."""
@@ -54,9 +55,15 @@ def find_text(
     halved : Halved, optional
         The same picture, where it is halved already.
     """
-    rows = rows_of_strokes(halved or Halved(raster), settings.strokes, settings.gate)
+    picture = halved or Halved(raster)
+    rows = []
+    for row in rows_of_strokes(picture, settings.strokes, settings.gate):
+        score = score_of(picture, row, settings.letters)
+        if score > settings.letters.least:
+            rows.append(replace(row, score=score))
+    rows.sort(key=lambda r: (-r.score, r.box))
     found: list[tuple[Box, float]] = []
-    for place in _places(rows, settings.gate.rows):
+    for place in _places(rows, settings.reading.places):
         found += _read(raster, place, settings.reading)
     return found
 
