@@ -16,8 +16,8 @@ import numpy as np
 import simplejpeg
 from drawn import FITTED, drawn_text, lesions, stored
 
-from curation_dagster.core.imaging.detecting import detecting
-from curation_dagster.core.imaging.glyphs import FEATURES, rows_of_strokes
+from curation_dagster.core.imaging.detecting import FEATURES, detecting
+from curation_dagster.core.imaging.glyphs import rows_of_strokes
 from curation_dagster.core.imaging.halved import Halved
 
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
+import numpy as np
 import yaml
 
 from curation_dagster.core.imaging.settings import VOCABULARIES
+
+FEATURES = (
+    "glyphs", "parts", "unlike_heights", "fill", "contrast", "over_texture", "peak", "unlike_peaks", "off_line",
+    "height", "part_fill", "texture", "quiet", "density", "colorless",
+)  # fmt: skip
+"""What is known of a row of strokes, in the order of ``chains.rows_of``."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,11 @@ class Gate:
     least: float
     features: dict[str, tuple[float, float, float, float]]
     offset: float
+
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """Mean, spread, weight and weight of the square, (4, features), in the order of ``FEATURES``."""
+        return np.array([self.features[name] for name in FEATURES], np.float64).T.copy()
 
 
 @dataclass(frozen=True)

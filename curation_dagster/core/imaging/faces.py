@@ -13,11 +13,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
+from curation_dagster.core.compiling import compiled
 from curation_dagster.core.imaging.declared import declared_file
 from curation_dagster.core.imaging.detecting import Faces
 from curation_dagster.core.imaging.halved import Halved
@@ -67,8 +69,9 @@ def _network(sha256: str) -> _Network:
 
 
 def check_faces(settings: Faces) -> None:
-    """Raise ``ModelError`` unless the network's file is the declared one."""
+    """Raise ``ModelError`` unless the network's file is the declared one; compile what no run has compiled yet."""
     _network(settings.sha256)
+    _is_scene(np.zeros((_SIDE, _SIDE, 3), np.uint8), settings)
 
 
 def _shown(picture: Halved, place: Place, share: float) -> tuple[np.ndarray, float, tuple[float, float]]:
@@ -171,16 +174,43 @@ def _around(box: Box, width: int, height: int, settings: Faces) -> Place:
 
 def _is_scene(shown: np.ndarray, settings: Faces) -> bool:
     """Return whether the picture's edge has several colours, as a room or clothes have, and a close-up of skin has not."""
-    view = cv2.resize(shown, (64, 64), interpolation=cv2.INTER_AREA)
-    luma, cr, cb = (c.astype(np.int16) for c in cv2.split(cv2.cvtColor(view, cv2.COLOR_RGB2YCrCb)))
-    edge = luma > settings.dark
+    view = cv2.cvtColor(cv2.resize(shown, (64, 64), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2YCrCb)
     depth = max(1, round(64 * settings.border))
-    edge[depth:-depth, depth:-depth] = False
-    if edge.sum() < 64:
-        return False
-    cr, cb = cr[edge], cb[edge]
-    other = np.abs(cr - np.median(cr)) + np.abs(cb - np.median(cb)) > settings.other_color
-    return bool(other.mean() >= settings.scene)
+    return float(_other_share(view, depth, settings.dark, settings.other_color)) >= settings.scene
+
+
+@compiled
+def _other_share(view: Any, depth: int, dark: int, other: int) -> float:
+    """Return the share of an edge of so many px, without what is dark, whose colour is not the edge's median.
+
+    0 if hardly any of it is not dark. The view is YCrCb, uint8.
+    """
+    height, width = view.shape[:2]
+    counts = np.zeros((2, 256), np.int64)
+    seen = 0
+    for y in range(height):
+        for x in range(width):
+            inner = depth <= y < height - depth and depth <= x < width - depth
+            if not inner and view[y, x, 0] > dark:
+                counts[0, view[y, x, 1]] += 1
+                counts[1, view[y, x, 2]] += 1
+                seen += 1
+    if seen < 64:
+        return 0.0
+    middle = np.zeros(2, np.int64)
+    for channel in range(2):
+        below = counts[channel, 0]
+        while 2 * below < seen:
+            middle[channel] += 1
+            below += counts[channel, middle[channel]]
+    others = 0
+    for y in range(height):
+        for x in range(width):
+            inner = depth <= y < height - depth and depth <= x < width - depth
+            if not inner and view[y, x, 0] > dark:
+                far = abs(view[y, x, 1] - middle[0]) + abs(view[y, x, 2] - middle[1])
+                others += far > other
+    return others / seen
 
 
 def _parts(picture: Halved, width: int, height: int, settings: Faces) -> Iterator[Place]:

@@ -17,20 +17,16 @@ import cv2
 import numpy as np
 
 from curation_dagster.core.imaging.chains import CELL, rows_of
-from curation_dagster.core.imaging.detecting import Gate, Strokes
+from curation_dagster.core.imaging.detecting import FEATURES, Gate, Strokes
 from curation_dagster.core.imaging.halved import Halved
 
-FEATURES = (
-    "glyphs", "parts", "unlike_heights", "fill", "contrast", "over_texture", "peak", "unlike_peaks", "off_line",
-    "height", "part_fill", "texture", "quiet", "density", "colorless",
-)  # fmt: skip
 WAYS = ("dark in red", "dark in blue", "light in green", "light in blue", "colorless")
 HALVINGS = (1, 3)
 _DARK, _LIGHT = WAYS.index("dark in red"), WAYS.index("light in blue")
 _SAMPLES = 4096
 _MOST_ROWS = 4096
 _KEPT_BYTES = 32 * 2**20
-_MEMORY = threading.local()
+_KEPT = threading.local()
 
 
 @dataclass(frozen=True)
@@ -56,14 +52,13 @@ class Row:
 
 def rows_of_strokes(picture: Halved, strokes: Strokes, gate: Gate) -> list[Row]:
     """Return the rows of strokes that score above ``gate.least``: those that are worth a second look."""
-    weights = np.array([gate.features[name] for name in FEATURES]).T.copy()
     numbers = np.array(
         [
             strokes.over_texture, strokes.least_contrast, strokes.most_contrast, strokes.second_level_from,
             strokes.plain_contrast, strokes.dense, *strokes.height, strokes.most, gate.offset, gate.least, 0,
         ]
     )  # fmt: skip
-    found = np.empty((_MOST_ROWS, 7 + len(FEATURES)))
+    found = _memory("rows", _MOST_ROWS * (7 + len(FEATURES)) * 8).view(np.float64).reshape(_MOST_ROWS, -1)
     rows = []
     for halvings in HALVINGS:
         level, (height, width) = _whole_cells(picture.at(halvings))
@@ -72,7 +67,7 @@ def rows_of_strokes(picture: Halved, strokes: Strokes, gate: Gate) -> list[Row]:
         numbers[-1] = max(2, int((height * width / _SAMPLES) ** 0.5))
         for way, response, channel, mask, (low, high) in _responses(level, strokes):
             count = rows_of(
-                response, channel, mask, mask.view(np.uint64), numbers, weights, height, width,
+                response, channel, mask, mask.view(np.uint64), numbers, gate.weights, height, width,
                 low, high, WAYS[way] == "colorless", found,
             )  # fmt: skip
             rows += [_row(values, 2**halvings, way) for values in found[:count].tolist()]
@@ -101,19 +96,18 @@ def _whole_cells(level: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
     return level, (height, width)
 
 
-def _planes(count: int, height: int, width: int) -> np.ndarray:
-    """Return uint8 planes, whatever is in them: the same memory in every call of a thread.
+def _memory(name: str, size: int) -> np.ndarray:
+    """Return so many bytes, whatever is in them: the same in every call of a thread.
 
     Fresh memory costs more than what is computed in it. That for a huge picture is not kept.
     """
-    needed = count * height * width
-    memory = getattr(_MEMORY, "planes", None)
-    if memory is None or memory.size < needed:
-        memory = np.empty(needed, np.uint8)
-        if needed <= _KEPT_BYTES:
-            _MEMORY.planes = memory
-    planes: np.ndarray = memory[:needed].reshape(count, height, width)
-    return planes
+    memory = getattr(_KEPT, name, None)
+    if memory is None or memory.size < size:
+        memory = np.empty(size, np.uint8)
+        if size <= _KEPT_BYTES:
+            setattr(_KEPT, name, memory)
+    kept: np.ndarray = memory[:size]
+    return kept
 
 
 def _responses(
@@ -126,7 +120,9 @@ def _responses(
     Each response is written over by the next.
     """
     window = np.ones((strokes.window, strokes.window), np.uint8)
-    red, green, blue, difference, first, response, mask = _planes(7, level.shape[0], level.shape[1])
+    height, width = level.shape[:2]
+    planes = _memory("planes", 7 * height * width).reshape(7, height, width)
+    red, green, blue, difference, first, response, mask = planes
     cv2.split(level, (red, green, blue))
     cv2.subtract(red, blue, difference)
     for way, channel in enumerate((red, blue, green, blue, difference)):

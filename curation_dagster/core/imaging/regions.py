@@ -78,11 +78,12 @@ def boxes_to_fill(
 
 def harm(regions: list[Region], width: int, height: int, settings: Detecting) -> dict[str, float]:
     """Return which share of the picture, and of its diagnostic middle, filling the certain regions would take."""
-    mask = np.zeros((height, width), bool)
-    for left, top, right, bottom in boxes_to_fill(regions, width, height, settings):
-        mask[top:bottom, left:right] = True
-    if not mask.any():
+    boxes = boxes_to_fill(regions, width, height, settings)
+    if not boxes:
         return {"regions_share": 0.0, "regions_core_share": 0.0}
+    mask = np.zeros((height, width), bool)
+    for left, top, right, bottom in boxes:
+        mask[top:bottom, left:right] = True
     edge = (1 - settings.diagnostic.core) / 2
     middle = mask[
         math.floor(height * edge) : math.ceil(height * (1 - edge)),

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation_dagster.core.imaging import chains, letters
-from curation_dagster.core.imaging.detecting import detecting
-from curation_dagster.core.imaging.glyphs import FEATURES, WAYS, Row, rows_of_strokes
+from curation_dagster.core.imaging.detecting import FEATURES, detecting
+from curation_dagster.core.imaging.glyphs import WAYS, Row, rows_of_strokes
 from curation_dagster.core.imaging.halved import Halved
 
 
@@ -60,7 +60,9 @@ def test_strokes_in_a_row_are_one_row(ink: int, skin: int, ways: set[int]) -> No
     for row in (r for r in rows if r.height < 40):
         assert np.abs(np.subtract(row.box, (100, 100, 192, 120))).max() <= 4
         assert abs(row.slope) < 0.02
-        assert row.height == pytest.approx(20, abs=2)
+        assert row.height == pytest.approx(
+            20, abs=4
+        )  # a stroke that ends in the window responds around its end
         assert len(row.features) == len(FEATURES)
 
 

@@ -13,8 +13,7 @@ import pytest
 import skimage.data
 
 from curation_dagster.core.imaging.declared import ModelError
-from curation_dagster.core.imaging.detecting import detecting, parse_detecting
-from curation_dagster.core.imaging.glyphs import FEATURES
+from curation_dagster.core.imaging.detecting import FEATURES, detecting, parse_detecting
 from curation_dagster.core.imaging.publish import PublishItem, publish
 from curation_dagster.core.imaging.redact import fill_color, redact
 from curation_dagster.core.imaging.regions import boxes_to_fill, find_regions, harm, prepare
