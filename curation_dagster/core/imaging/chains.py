@@ -56,42 +56,48 @@ def _cut_plain(response: Any, level: int, channel: Any, low: int, high: int, mas
 
 
 @compiled
-def _keep_dense(words: Any, least: float) -> Any:
+def _keep_dense(words: Any, least: float, is_kept: Any) -> Any:
     """Clear the cells in which strokes stand too loosely for a word; return how many runs of ink are left at most.
 
-    ``least`` is the mean ink in 3x2 cells. Lone hairs and grains, most of what a close-up of skin has, are left out here
-    for a tenth of what they cost later.
+    ``least`` is the mean ink in 3x2 cells; ``is_kept`` (height / 8,) is set where a row of cells has ink left. Lone hairs and
+    grains, most of what a close-up of skin has, are left out here for a tenth of what they cost later.
     """
     rows, columns = words.shape[0] // CELL, words.shape[1]
-    ink = np.zeros((rows + 1, columns + 2), np.int64)
+    ink = np.zeros((rows + 1, columns + 2), np.uint64)
+    sums = np.empty(columns, np.uint64)
     for row in range(rows):
+        sums[:] = 0
         for y in range(row * CELL, row * CELL + CELL):
             for x in range(columns):
-                ones = words[y, x] & _ONES
-                ink[row + 1, x + 1] += np.int64((ones * _ONES) >> np.uint64(56))
+                sums[x] += words[y, x]  # each byte by itself, 8 at most
+        for x in range(columns):
+            ink[row + 1, x + 1] = (sums[x] * _ONES) >> np.uint64(56)
     kept = np.zeros((rows, columns), np.uint64)
-    needed = least * CELL * CELL / 255
-    found = False
+    needed = np.uint64(np.ceil(least * CELL * CELL / 255))
+    is_kept[:] = False
     for y in range(rows):
         for x in range(columns):
-            total = np.int64(0)
+            total = np.uint64(0)
             for b in range(2):
                 for a in range(3):
                     total += ink[y + b, x + a]
             if total >= needed:
-                found = True
                 for b in range(max(0, y - 2), min(rows, y + 3)):
+                    is_kept[b] = True
                     for a in range(max(0, x - 2), min(columns, x + 3)):
                         kept[b, a] = _ALL
-    if not found:
-        return 0
     runs = np.uint64(0)
-    for y in range(words.shape[0]):
+    for row in range(rows):
+        if not is_kept[row]:
+            continue
+        sums[:] = 0
+        for y in range(row * CELL, row * CELL + CELL):
+            for x in range(columns):
+                word = words[y, x] & kept[row, x]
+                words[y, x] = word
+                sums[x] += word & ~(word << np.uint64(CELL))
         for x in range(columns):
-            word = words[y, x] & kept[y // CELL, x]
-            words[y, x] = word
-            starts = word & ~(word << np.uint64(CELL)) & _ONES
-            runs += (starts * _ONES) >> np.uint64(56)
+            runs += (sums[x] * _ONES) >> np.uint64(56)
     return np.int64(runs)
 
 
@@ -104,11 +110,16 @@ def _root(parents: Any, run: int) -> int:
 
 
 @compiled
-def _runs(mask: Any, words: Any, runs: Any) -> int:
-    """Write row, start and end of each run of ink into ``runs``, (n, 3), in the order of rows; return how many."""
+def _runs(mask: Any, words: Any, is_kept: Any, runs: Any) -> int:
+    """Write row, start and end of each run of ink into ``runs``, (n, 3), in the order of rows; return how many.
+
+    Rows of cells that are not kept are passed over.
+    """
     count = 0
     width = mask.shape[1]
     for y in range(mask.shape[0]):
+        if not is_kept[y // CELL]:
+            continue
         ahead = 0  # what lies to the left of it is done
         for cell in range(words.shape[1]):
             if words[y, cell] == 0:
@@ -285,11 +296,12 @@ def _rows(
     """Write the rows in one mask into ``found`` from ``count`` on; return the new count."""
     dense, low, high, most = numbers[5], int(numbers[6]), int(numbers[7]), int(numbers[8])
     offset, least = numbers[9], numbers[10]
-    most_runs = _keep_dense(words, dense)
+    is_kept = np.empty(len(words) // CELL, np.bool_)
+    most_runs = _keep_dense(words, dense, is_kept)
     if most_runs == 0:
         return count
     runs, parents = np.empty((most_runs, 3), np.int32), np.empty(most_runs, np.int32)
-    runs = runs[: _runs(mask, words, runs)]
+    runs = runs[: _runs(mask, words, is_kept, runs)]
     _joined(runs, parents)
     parts = np.empty((len(runs), 7), np.int64)
     parts = parts[: _parts(runs, parents, response, parts)]
@@ -341,7 +353,7 @@ def _rows(
         room, around, seen = int(height), 0, 0
         for b in range(max(0, y0 - room), min(mask.shape[0], y1 + room)):
             for a in range(max(0, x0 - room), min(mask.shape[1], x1 + room)):
-                around += mask[b, a]
+                around += mask[b, a] if is_kept[b // CELL] else 0
                 seen += 1
         row = found[count]
         f = row[_FEATURES:]

@@ -19,7 +19,7 @@ from curation_dagster.core.imaging.halved import Halved
 
 def parts_of(mask: np.ndarray, response: np.ndarray) -> np.ndarray:
     runs = np.empty((mask.size, 3), np.int32)
-    runs = runs[: chains._runs(mask, mask.view(np.uint64), runs)]
+    runs = runs[: chains._runs(mask, mask.view(np.uint64), np.ones(len(mask) // 8, bool), runs)]
     parents, parts = np.empty(len(runs), np.int32), np.empty((len(runs), 7), np.int64)
     chains._joined(runs, parents)
     return parts[: chains._parts(runs, parents, response, parts)]
