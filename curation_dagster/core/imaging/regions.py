@@ -8,11 +8,7 @@ from typing import Any
 import numpy as np
 
 from curation_dagster.core.imaging.detecting import Detecting
-from curation_dagster.core.imaging.faces import check_faces, find_faces
-from curation_dagster.core.imaging.glyphs import compile_rows
 from curation_dagster.core.imaging.halved import Halved
-from curation_dagster.core.imaging.letters import check_letters, compile_letters
-from curation_dagster.core.imaging.text import find_text
 
 Region = dict[str, Any]
 """kind (text or face), left, top, width, height in px of the upright picture, score, certain."""
@@ -26,6 +22,10 @@ def prepare(settings: Detecting) -> None:
     curation_dagster.core.imaging.declared.ModelError
         If a network's file is not the declared one.
     """
+    from curation_dagster.core.imaging.faces import check_faces
+    from curation_dagster.core.imaging.glyphs import compile_rows
+    from curation_dagster.core.imaging.letters import check_letters, compile_letters
+
     check_faces(settings.faces)
     check_letters(settings.letters)
     compile_rows(settings.strokes, settings.gate)
@@ -40,6 +40,10 @@ def find_regions(raster: np.ndarray, settings: Detecting) -> dict[str, Any]:
     raster : numpy.ndarray
         uint8, RGB or grey, upright.
     """
+    # the compiler and the networks' runtime are loaded where pictures are searched; importing the package must not cost it
+    from curation_dagster.core.imaging.faces import find_faces
+    from curation_dagster.core.imaging.text import find_text
+
     halved = Halved(raster)
     faces, face_score = find_faces(raster, settings.faces, halved)
     text = find_text(raster, settings, halved)
