@@ -23,8 +23,11 @@ WORDS = (
     "Dr. Weber", "ID 90817263", "Nguyen Thi Lan", "DOB 04/11/1962", "Rossi Paolo",
 )  # fmt: skip
 _TTF = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-# what the gate was fitted on, and what it is judged on
+# what the first and the second look were fitted on, and what they are judged on
 FITTED = ("default", "hershey0", "hershey2", "hershey3")
+FITTED_LETTERS = (
+    *FITTED, *(str(_TTF / f"{n}.ttf") for n in ("STIXGeneral", "STIXGeneralBol", "cmr10", "cmss10", "cmtt10")),
+)  # fmt: skip
 HELD_OUT = tuple(str(_TTF / f"DejaVu{n}.ttf") for n in ("Sans", "Sans-Bold", "Serif", "SansMono"))
 
 

@@ -8,14 +8,17 @@ their squares, both sides with equal weight. ``benchmarks/detectors.py`` judges 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
 import simplejpeg
 from drawn import FITTED, drawn_text, lesions, stored
 
-from curation_dagster.core.imaging.detecting import detecting
-from curation_dagster.core.imaging.glyphs import FEATURES, candidates
+from curation_dagster.core.imaging.detecting import FEATURES, detecting
+from curation_dagster.core.imaging.glyphs import rows_of_strokes
+from curation_dagster.core.imaging.halved import Halved
 
 
 def main() -> None:
@@ -24,23 +27,23 @@ def main() -> None:
     parser.add_argument("--real", type=Path, help="folder of JPEG photographs of lesions without text")
     parser.add_argument("--each", type=int, default=3)
     arguments = parser.parse_args()
-    strokes = detecting().strokes
+    strokes, gate = detecting().strokes, dataclasses.replace(detecting().gate, least=-math.inf)
     letters: list[list[float]] = []
     others: list[list[float]] = []
     for d in drawn_text(1000, FITTED, arguments.each):
-        for box, _, features in candidates(d.picture, strokes):
-            common, mine = _common(box, d.box), (box[2] - box[0]) * (box[3] - box[1])
-            row = [features[name] for name in FEATURES]
+        for found in rows_of_strokes(Halved(d.picture), strokes, gate):
+            box, row = found.box, list(found.features)
+            common, mine = common_area(box, d.box), (box[2] - box[0]) * (box[3] - box[1])
             if common > 0.4 * d.box[2] * d.box[3] and common > 0.3 * mine:
                 letters.append(row)
             elif common < 0.02 * d.box[2] * d.box[3]:
                 others.append(row)
     for _, _, picture in lesions(1000, 2):
-        others += [[f[n] for n in FEATURES] for _, _, f in candidates(stored(picture), strokes)]
+        others += [list(r.features) for r in rows_of_strokes(Halved(stored(picture)), strokes, gate)]
     for path in sorted(arguments.real.rglob("*.jpg"))[::2] if arguments.real else ():
         picture = simplejpeg.decode_jpeg(path.read_bytes(), "RGB")
         # photographs count more than drawings
-        others += 3 * [[f[n] for n in FEATURES] for _, _, f in candidates(picture, strokes)]
+        others += 3 * [list(r.features) for r in rows_of_strokes(Halved(picture), strokes, gate)]
     x = np.array(letters + others)
     y = np.r_[np.ones(len(letters)), np.zeros(len(others))]
     weight = np.where(y == 1, 0.5 / len(letters), 0.5 / len(others))
@@ -59,7 +62,7 @@ def main() -> None:
     print(f"  offset: {w[-1]:.4f}")
 
 
-def _common(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> float:
+def common_area(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> float:
     """Return the area common to a box by its edges and a box by its corner and size."""
     width = max(0, min(a[2], b[0] + b[2]) - max(a[0], b[0]))
     return width * max(0, min(a[3], b[1] + b[3]) - max(a[1], b[1]))

@@ -46,7 +46,6 @@ from curation_dagster_tests.installation import open_installation
 from curation_dagster_tests.ray_cluster import LocalCluster, descendants, local_cluster
 from curation_dagster_tests.test_pipeline import fingerprints
 
-
 pytestmark = pytest.mark.xdist_group("cluster")  # one cluster is enough for two cores
 
 

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from curation_dagster.assets.common import PixelPass, archive_asset, key_of, markdown_table, shown
 from curation_dagster.compute import Failure
 from curation_dagster.core.imaging.detecting import detecting
-from curation_dagster.core.imaging.faces import check_model
 from curation_dagster.core.imaging.measure import measure, measured_by
+from curation_dagster.core.imaging.regions import prepare
 from curation_dagster.core.items import FileItem
 from curation_dagster.core.retrieval.containers import item_of
 from curation_dagster.engine import files_mapper
@@ -54,10 +54,10 @@ def measuring_pass() -> Pass:
 
     Raises
     ------
-    curation_dagster.core.imaging.detecting.ModelError
-        If the network for faces is not the declared one; no file is measured then.
+    curation_dagster.core.imaging.declared.ModelError
+        If a network is not the declared one; no file is measured then.
     """
-    check_model(detecting().faces)
+    prepare(detecting())
     return Pass("measurements", measure, "sha256", lambda i: i.sha256, row_of_failure, measured_by())
 
 

@@ -17,7 +17,8 @@ import numpy as np
 from numba.core import types
 from numba.extending import intrinsic
 
-from curation_dagster.core.duplicates.ordering import STEP, compiled, sorted_again, sorted_by
+from curation_dagster.core.compiling import compiled
+from curation_dagster.core.duplicates.ordering import STEP, sorted_again, sorted_by
 
 _BLOCK = 128  # pairs whose flags are joined before anybody looks at them: 1 KiB a word
 _FEW = 10  # pairs that are compared one by one

@@ -6,21 +6,13 @@ this module changes ``kernels.py`` as well, or deletes ``__pycache__``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 
+from curation_dagster.core.compiling import compiled
+
 STEP = 32  # pairs of one turn of the compiled loop; a list is compared in whole turns
-
-
-def compiled(function: Callable[..., Any]) -> Any:
-    """Compile on first use, and keep the code beside the module or, where that can't be written, below the home."""
-    try:
-        return numba.njit(function, nogil=True, cache=True)
-    except RuntimeError:  # no folder for the cache can be written, as in a locked-down container
-        return numba.njit(function, nogil=True)
 
 
 @compiled

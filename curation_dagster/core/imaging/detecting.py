@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
+
+import numpy as np
 
 from curation_dagster.core.imaging.settings import VOCABULARIES, read_sections
 
-
-class ModelError(RuntimeError):
-    """A network's file is not the declared one: the fault of the installation, not of a picture."""
+FEATURES = (
+    "glyphs", "parts", "unlike_heights", "fill", "contrast", "over_texture", "peak", "unlike_peaks", "off_line",
+    "height", "part_fill", "texture", "quiet", "density", "colorless",
+)  # fmt: skip
+"""What is known of a row of strokes, in the order of ``chains.rows_of``."""
 
 
 @dataclass(frozen=True)
@@ -31,18 +35,32 @@ class Strokes:
 
 @dataclass(frozen=True)
 class Gate:
-    """Which rows of strokes are read: a logistic score over features and their squares."""
+    """Which rows of strokes are looked at again: a logistic score over features and their squares."""
 
     least: float
-    rows: int
     features: dict[str, tuple[float, float, float, float]]
     offset: float
+
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """Mean, spread, weight and weight of the square, (4, features), in the order of ``FEATURES``."""
+        return np.array([self.features[name] for name in FEATURES], np.float64).T.copy()
+
+
+@dataclass(frozen=True)
+class Letters:
+    """Which of those look like letters: a network over directions of edges and the features."""
+
+    sha256: str
+    views: int
+    least: float
 
 
 @dataclass(frozen=True)
 class Reading:
     """What of a reading is text."""
 
+    places: int
     height: int
     long_side: int
     characters: int
@@ -55,7 +73,6 @@ class Faces:
     """Views that the network is shown, and what its scores mean."""
 
     sha256: str
-    long_side: int
     again: tuple[tuple[float, int], ...]
     parts: tuple[float, ...]
     plain: float
@@ -65,6 +82,10 @@ class Faces:
     border: float
     dark: int
     demand: float
+    near: float
+    small: float
+    room: float
+    near_demand: float
     faint: float
     doubtful: float
     score: float
@@ -86,12 +107,15 @@ class Detecting:
     version: str
     strokes: Strokes
     gate: Gate
+    letters: Letters
     reading: Reading
     faces: Faces
     diagnostic: Diagnostic
 
 
-_PARTS = {"strokes": Strokes, "gate": Gate, "reading": Reading, "faces": Faces, "diagnostic": Diagnostic}
+_PARTS = {
+    "strokes": Strokes, "gate": Gate, "letters": Letters, "reading": Reading, "faces": Faces, "diagnostic": Diagnostic
+}  # fmt: skip
 
 
 def parse_detecting(text: str, name: str = "detecting.yaml") -> Detecting:

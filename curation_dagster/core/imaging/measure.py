@@ -38,6 +38,7 @@ DECODERS = (
     "numpy",
     "rapidocr",
     "onnxruntime",
+    "ai-edge-litert",
 )
 # modules of this folder that measure nothing
 _WRITING = frozenset({"publish.py", "lossless.py", "redact.py", "rescan.py"})

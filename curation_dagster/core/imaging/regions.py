@@ -8,11 +8,28 @@ from typing import Any
 import numpy as np
 
 from curation_dagster.core.imaging.detecting import Detecting
-from curation_dagster.core.imaging.faces import find_faces
-from curation_dagster.core.imaging.text import find_text
+from curation_dagster.core.imaging.halved import Halved
 
 Region = dict[str, Any]
 """kind (text or face), left, top, width, height in px of the upright picture, score, certain."""
+
+
+def prepare(settings: Detecting) -> None:
+    """Load what the search needs, better before a pass than in each worker, and compile what no run has compiled yet.
+
+    Raises
+    ------
+    curation_dagster.core.imaging.declared.ModelError
+        If a network's file is not the declared one.
+    """
+    from curation_dagster.core.imaging.faces import check_faces
+    from curation_dagster.core.imaging.glyphs import compile_rows
+    from curation_dagster.core.imaging.letters import check_letters, compile_letters
+
+    check_faces(settings.faces)
+    check_letters(settings.letters)
+    compile_rows(settings.strokes, settings.gate)
+    compile_letters()
 
 
 def find_regions(raster: np.ndarray, settings: Detecting) -> dict[str, Any]:
@@ -23,8 +40,13 @@ def find_regions(raster: np.ndarray, settings: Detecting) -> dict[str, Any]:
     raster : numpy.ndarray
         uint8, RGB or grey, upright.
     """
-    faces, face_score = find_faces(raster, settings.faces)
-    text = find_text(raster, settings)
+    # the compiler and the networks' runtime are loaded where pictures are searched; importing the package must not cost it
+    from curation_dagster.core.imaging.faces import find_faces
+    from curation_dagster.core.imaging.text import find_text
+
+    halved = Halved(raster)
+    faces, face_score = find_faces(raster, settings.faces, halved)
+    text = find_text(raster, settings, halved)
     regions = [_region("face", box, score, settings.faces.score) for box, score in faces]
     regions += [_region("text", box, score, settings.reading.score) for box, score in text]
     regions.sort(key=lambda r: (r["kind"], r["top"], r["left"], r["score"]))
@@ -60,11 +82,12 @@ def boxes_to_fill(
 
 def harm(regions: list[Region], width: int, height: int, settings: Detecting) -> dict[str, float]:
     """Return which share of the picture, and of its diagnostic middle, filling the certain regions would take."""
-    mask = np.zeros((height, width), bool)
-    for left, top, right, bottom in boxes_to_fill(regions, width, height, settings):
-        mask[top:bottom, left:right] = True
-    if not mask.any():
+    boxes = boxes_to_fill(regions, width, height, settings)
+    if not boxes:
         return {"regions_share": 0.0, "regions_core_share": 0.0}
+    mask = np.zeros((height, width), bool)
+    for left, top, right, bottom in boxes:
+        mask[top:bottom, left:right] = True
     edge = (1 - settings.diagnostic.core) / 2
     middle = mask[
         math.floor(height * edge) : math.ceil(height * (1 - edge)),

@@ -1,4 +1,4 @@
-"""Text in the picture: rows of strokes are read, and what reads as a string is text.
+"""Text in the picture: rows of strokes that look like letters are read, and what reads as a string is text.
 
 Rulers, hairs and marks on the skin have strokes too, so the decision rests on what is recognized: letters or digits
 in a row, with a score. The string itself is looked at here and never leaves.
@@ -7,6 +7,7 @@ in a row, with a score. The string itself is looked at here and never leaves.
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -14,6 +15,8 @@ import numpy as np
 
 from curation_dagster.core.imaging.detecting import Detecting, Reading
 from curation_dagster.core.imaging.glyphs import Row, rows_of_strokes
+from curation_dagster.core.imaging.halved import Halved
+from curation_dagster.core.imaging.letters import score_of
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom in px."""
@@ -40,17 +43,27 @@ def _reader() -> Any:
     )
 
 
-def find_text(raster: np.ndarray, settings: Detecting) -> list[tuple[Box, float]]:
+def find_text(
+    raster: np.ndarray, settings: Detecting, halved: Halved | None = None
+) -> list[tuple[Box, float]]:
     """Return the boxes of text, each with the score of its recognition, from ``reading.doubtful``.
 
     Parameters
     ----------
     raster : numpy.ndarray
         uint8, RGB or grey, upright.
+    halved : Halved, optional
+        The same picture, where it is halved already.
     """
-    rows = rows_of_strokes(raster, settings.strokes, settings.gate)
+    picture = halved or Halved(raster)
+    rows = []
+    for row in rows_of_strokes(picture, settings.strokes, settings.gate):
+        score = score_of(picture, row, settings.letters)
+        if score > settings.letters.least:
+            rows.append(replace(row, score=score))
+    rows.sort(key=lambda r: (-r.score, r.box))
     found: list[tuple[Box, float]] = []
-    for place in _places(rows, settings.gate.rows):
+    for place in _places(rows, settings.reading.places):
         found += _read(raster, place, settings.reading)
     return found
 
@@ -73,10 +86,11 @@ def _places(rows: list[Row], most: int) -> list[Row]:
                     min(box[0], other.box[0]), min(box[1], other.box[1]),
                     max(box[2], other.box[2]), max(box[3], other.box[3]),
                 )  # fmt: skip
-                places[number] = Row(both, other.height, other.score, other.colorless or row.colorless)
+                way = row.way if row.colorless else other.way
+                places[number] = replace(other, box=both, way=way)
                 break
         else:
-            places.append(Row(box, row.height, row.score, row.colorless))
+            places.append(replace(row, box=box))
     return places[:most]
 
 

@@ -12,12 +12,11 @@ import numpy as np
 import pytest
 import skimage.data
 
-from curation_dagster.core.imaging import faces
-from curation_dagster.core.imaging.detecting import ModelError, detecting, parse_detecting
-from curation_dagster.core.imaging.glyphs import FEATURES
+from curation_dagster.core.imaging.declared import ModelError
+from curation_dagster.core.imaging.detecting import FEATURES, detecting, parse_detecting
 from curation_dagster.core.imaging.publish import PublishItem, publish
 from curation_dagster.core.imaging.redact import fill_color, redact
-from curation_dagster.core.imaging.regions import boxes_to_fill, find_regions, harm
+from curation_dagster.core.imaging.regions import boxes_to_fill, find_regions, harm, prepare
 from curation_dagster.core.imaging.settings import VOCABULARIES
 from curation_dagster.core.imaging.text import find_text
 from curation_dagster.samples import skin
@@ -80,6 +79,20 @@ def test_a_face_is_found_also_turned(turns: int) -> None:
     assert np.hypot(centre[0] - at[0], centre[1] - at[1]) < 40
 
 
+@pytest.mark.parametrize("share", [0.26, 0.3, 0.34])
+def test_a_small_face_on_skin_is_found(share: float) -> None:
+    picture = skin.healthy(4300 + round(100 * share), (800, 600), 3)
+    portrait = skimage.data.astronaut()[20:220, 120:300]
+    side = share * 600 / 200
+    small = cv2.resize(np.ascontiguousarray(portrait), None, fx=side, fy=side, interpolation=cv2.INTER_AREA)
+    picture[200 : 200 + small.shape[0], 400 : 400 + small.shape[1]] = small
+    found = find_regions(picture, detecting())
+    assert found["faces"] == 1
+    (region,) = (r for r in found["regions"] if r["certain"])
+    assert 390 < region["left"] + region["width"] / 2 < 410 + small.shape[1]
+    assert 190 < region["top"] + region["height"] / 2 < 210 + small.shape[0]
+
+
 def test_a_grey_picture_is_searched_too() -> None:
     grey = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2GRAY)
     assert find_regions(grey, detecting())["faces"] == 1
@@ -123,9 +136,13 @@ def test_a_written_file_is_searched_again(tmp_path: Path) -> None:
 
 
 def test_a_network_that_nobody_declared_is_not_used() -> None:
-    with pytest.raises(ModelError, match="has SHA-256 bbff11ce"):
-        faces.check_model(dataclasses.replace(detecting().faces, sha256="0" * 64))
-    faces.check_model(detecting().faces)
+    declared = detecting()
+    for section in ("faces", "letters"):
+        part = getattr(declared, section)
+        other = dataclasses.replace(declared, **{section: dataclasses.replace(part, sha256="0" * 64)})
+        with pytest.raises(ModelError, match=f"has SHA-256 {part.sha256[:8]}"):
+            prepare(other)
+    prepare(declared)
 
 
 def test_the_declared_numbers_are_checked() -> None:
