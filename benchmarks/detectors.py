@@ -29,6 +29,9 @@ from curation_dagster.core.imaging.regions import find_regions
 from curation_dagster.core.imaging.text import find_text
 from curation_dagster.samples import skin
 
+# as in the workers of a pass: CPU time is that of all threads, and a second one only waits for the first
+cv2.setNumThreads(1)
+
 # sizes and bytes of public archives, as in one_pass.py: width, height, quality, subsampling, noise, share
 MIX = (
     (600, 450, 97, "444", 4.2, 0.60),
