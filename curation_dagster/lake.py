@@ -168,7 +168,7 @@ class Lake:
         delta-rs's is made of Python objects. Arrow's threads may let go of them while the interpreter ends, and that
         aborts the process after its work is done.
         """
-        if self._is_shared:
+        if "://" in self.root:
             return None
         return pafs.SubTreeFileSystem(str(Path(self.path(table)).absolute()), pafs.LocalFileSystem())
 

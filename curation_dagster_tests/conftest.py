@@ -14,6 +14,18 @@ from curation_dagster.workspace import Workspace
 from curation_dagster_tests.installation import Installation, open_installation
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse to run where xdist forgets its groups, as it does with a pytest that it does not know."""
+    if not getattr(session.config.option, "loadgroup", False):
+        return
+    parted = [i.nodeid for i in session.items if i.get_closest_marker("xdist_group") and "@" not in i.nodeid]
+    if parted:
+        raise pytest.UsageError(
+            f"pytest {pytest.__version__} and pytest-xdist don't fit: {len(parted)} tests that build on one another would be "
+            f"dealt out to several workers, such as {parted[0]}. Install requirements.lock."
+        )
+
+
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads the installation of whoever runs it."""

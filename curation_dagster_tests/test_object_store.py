@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,8 +94,8 @@ def _write(task: tuple[str, int]) -> None:
 
 def test_two_writers_lose_no_commit(s3: Store) -> None:
     root = f"s3://{BUCKET}/two-writers/lake"
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        pool.map_async(_write, [(root, 0), (root, 1)], chunksize=1).get(timeout=120)
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        list(pool.map(_write, [(root, 0), (root, 1)]))
     lake = Lake.open(root)
     counts = lake.read("quality").group_by("archive").aggregate([([], "count_all")]).to_pylist()
     expected = {f"appended_{n}_{t}": 2 for n in range(2) for t in range(3)} | {"a0": 4, "a1": 4}
@@ -111,8 +112,8 @@ def _follow(task: tuple[str, str]) -> None:
 
 def test_rows_that_build_on_the_last_one_form_one_chain(s3: Store) -> None:
     root = f"s3://{BUCKET}/one-chain/lake"
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        pool.map_async(_follow, [(root, "anna"), (root, "bo")], chunksize=1).get(timeout=300)
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        list(pool.map(_follow, [(root, "anna"), (root, "bo")]))
     assert_one_chain(Lake.open(root), {"anna": 8, "bo": 8})
 
 
