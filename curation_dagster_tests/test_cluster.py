@@ -49,7 +49,7 @@ from curation_dagster_tests.test_pipeline import fingerprints
 pytestmark = pytest.mark.xdist_group("cluster")  # one cluster is enough for two cores
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def running() -> Iterator[LocalCluster]:
     with local_cluster() as made:
         yield made

@@ -43,7 +43,8 @@ def fresh(curated: Server) -> Server:
     left: list[dict] = []
 
     def none_is_left() -> bool:
-        left[:] = [r for r in all_runs(curated) if r["status"] not in ENDED]
+        # a run that was made, and whose launch then met a connection that the stopped database left behind, never starts
+        left[:] = [r for r in all_runs(curated) if r["status"] not in (*ENDED, "NOT_STARTED")]
         return not left
 
     keep_up(
