@@ -8,7 +8,6 @@ that has taken an alert isn't told again because another one has not.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from curation_dagster.checks.catalogue import CATALOGUE, blocking_checks
 from curation_dagster.core.alerts import Alert, Channels, NotDelivered, from_json, to_json
+from curation_dagster.core.alone import alone
 from curation_dagster.core.registry.keys import KeyFormatError, parse_key
 from curation_dagster.schemas import STAGES
 from curation_dagster.workspace import Workspace
@@ -159,8 +159,7 @@ def _outbox(workspace: Workspace) -> Iterator[Path]:
     """Open the outbox for one process at a time: two sensors must not send the same alert."""
     folder = workspace.settings.home / "alerts"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone(folder / ".lock"):
         yield folder
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from curation_dagster.alone import alone
+from curation_dagster.core.alone import alone
 from curation_dagster.core.release.groups import tied
 from curation_dagster.core.release.settings import PACKAGED, SplitSettings, load_split_settings
 from curation_dagster.core.release.splits import Drawn, draw

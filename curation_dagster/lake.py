@@ -16,7 +16,6 @@ Tables are never vacuumed here: what a corpus of last year was made of must stay
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import random
 import time
@@ -24,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -39,10 +38,11 @@ from deltalake import (
 )
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
+from curation_dagster.conditions import Where, any_of, expression, literal
+from curation_dagster.core.alone import alone
 from curation_dagster.schemas import TABLES, Table
 from curation_dagster.settings import Settings
 
-Where: TypeAlias = Mapping[str, Any] | pc.Expression | str | None
 _ATTEMPTS = 12
 # a checkpoint would otherwise delete log entries older than a month, and with them the way back to old versions
 _KEEP_LOG = PostCommitHookProperties(cleanup_expired_logs=False)
@@ -136,7 +136,7 @@ class Lake:
                 quoted = ", ".join(f'"{n}"' for n in present) or "1"
                 found = connection.sql(f"SELECT {quoted} FROM rows WHERE {where}").to_arrow_table()
         else:
-            found = dataset.to_table(columns=present, filter=_expression(where, declared))
+            found = dataset.to_table(columns=present, filter=expression(where, declared))
         arrays = [
             found[f.name].cast(f.type) if f.name in present else pa.nulls(found.num_rows, f.type)
             for f in schema
@@ -226,7 +226,7 @@ class Lake:
                     raise LakeError(
                         f"table {table}: rows of {column} {others[0]!r} can't replace the part {column} {value!r}"
                     )
-            predicate = " AND ".join(f"{k} = '{v.replace(chr(39), chr(39) * 2)}'" for k, v in part.items())
+            predicate = " AND ".join(f"{k} = {literal(v)}" for k, v in part.items())
         return self._commit(
             declared,
             lambda: write_deltalake(
@@ -278,7 +278,7 @@ class Lake:
             # can't compare.
             is_new = not self._is_shared and not self._holds_any(declared, data)
             how: dict[str, Any] = (
-                {"mode": "append"} if is_new else {"mode": "overwrite", "predicate": _any_of(declared, data)}
+                {"mode": "append"} if is_new else {"mode": "overwrite", "predicate": any_of(declared, data)}
             )
             write_deltalake(
                 self.path(table),
@@ -398,10 +398,7 @@ class Lake:
         if self._is_shared:
             yield
             return
-        folder = Path(self.root) / ".locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / f"{table}.lock").open("w") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with alone(Path(self.root) / ".locks" / f"{table}.lock"):
             yield
 
 
@@ -414,37 +411,3 @@ def _declared(table: str) -> Table:
 
 def _note(note: Mapping[str, str] | None) -> CommitProperties:
     return CommitProperties(custom_metadata={k: str(v) for k, v in (note or {}).items()})
-
-
-def _any_of(declared: Table, data: pa.Table) -> str:
-    """Return the SQL condition that holds for rows with the keys of ``data``."""
-    first, *others = declared.key
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for row in data.select(list(declared.key)).to_pylist():
-        groups.setdefault(tuple(_literal(row[k]) for k in others), []).append(_literal(row[first]))
-    return " OR ".join(
-        " AND ".join([f"{first} IN ({', '.join(ids)})", *(f"{k} = {v}" for k, v in zip(others, values, strict=True))])
-        for values, ids in groups.items()
-    )  # fmt: skip
-
-
-def _literal(value: Any) -> str:
-    return str(value) if isinstance(value, int) else "'" + str(value).replace("'", "''") + "'"
-
-
-def _expression(where: Mapping[str, Any] | pc.Expression | None, declared: Table) -> pc.Expression | None:
-    if where is None or isinstance(where, pc.Expression):
-        return where
-    found: pc.Expression | None = None
-    for name, value in where.items():
-        # whoever wrote a file may have stored text as string_view, on which Arrow can't compare
-        is_text = declared.arrow_schema.field(name).type == pa.string() and name not in declared.partition_by
-        field_ = pc.field(name).cast(pa.string()) if is_text else pc.field(name)
-        if value is None:
-            term = field_.is_null()
-        elif isinstance(value, list | tuple | set | frozenset):
-            term = field_.isin(list(value))
-        else:
-            term = field_ == value
-        found = term if found is None else found & term
-    return found

@@ -7,7 +7,6 @@ made them: a change of the code never takes up old rows.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import time
@@ -21,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation_dagster.compute import Failure, map_files
+from curation_dagster.core.alone import alone
 from curation_dagster.core.progress import told_by
 from curation_dagster.engine import MapFiles
 from curation_dagster.lake import Lake
@@ -101,10 +101,8 @@ def run_pass(
     curation_dagster.lake.LakeError
         If the rows can't be committed. Finished chunks stay and are taken up by the next run.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
     # two runs of the same work take turns; the second finds the rows of the first
-    with (folder.parent / f".{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone(folder.parent / f".{folder.name}.lock"):
         return _run_locked(work, items, lake, folder, workers, log, note, timeout_s, over, report_s)
 
 

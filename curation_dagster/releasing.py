@@ -22,10 +22,10 @@ from typing import Any
 import pyarrow as pa
 
 from curation_dagster import trail
-from curation_dagster.alone import alone, releases_lock
 from curation_dagster.checks.catalogue import blocking_checks
 from curation_dagster.comparing import approved_last
 from curation_dagster.core.admission import failed_checks
+from curation_dagster.core.alone import alone
 from curation_dagster.core.registry.keys import ArchiveVersionKey
 from curation_dagster.core.release import bundle
 from curation_dagster.core.release.documents import written_documents
@@ -107,7 +107,7 @@ def withdraw_release_approval(workspace: Workspace, author: str, approver: str, 
         If author and approver are the same person, or nobody has approved a release that is not sealed yet.
     """
     # under the lock of releases: what is being sealed now can't be taken back any more
-    with alone(releases_lock(workspace.settings)):
+    with alone(workspace.settings.releases_lock):
         number = next_number(workspace)
         standing = [
             a["digest"]
@@ -177,7 +177,7 @@ def make_release(workspace: Workspace, run_id: str, log: Callable[[str], None] =
         With every reason: tables that are out of date, unchecked or contradict each other, a missing approval, a licence
         without text, an image whose bytes are not those of the corpus.
     """
-    with alone(releases_lock(workspace.settings)):
+    with alone(workspace.settings.releases_lock):
         problems = state_problems(workspace)
         number, state = next_number(workspace), state_digest(workspace)
         approval = current_approval(workspace.lake.read("approvals"), "release", str(number), state)

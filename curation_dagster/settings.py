@@ -133,6 +133,11 @@ class Settings:
         return self.home / "releases"
 
     @property
+    def releases_lock(self) -> Path:
+        """The lock of whoever adds files to releases or takes them out."""
+        return self.releases / ".lock"
+
+    @property
     def reports(self) -> Path:
         """The folder of reports."""
         return self.home / "reports"

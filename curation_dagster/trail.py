@@ -8,7 +8,6 @@ the two leaves rows without entries: :func:`mend` enters them later, in the name
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -19,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation_dagster.alone import alone
+from curation_dagster.core.alone import alone
 from curation_dagster.core.review.audit import (
     START,
     Action,
@@ -324,9 +323,7 @@ def _recorded_heads(workspace: Workspace) -> list[Head]:
 
 def _note_head(path: Path, head: Head) -> None:
     """Write the head into its file, unless that holds a later one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_suffix(".lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with alone(path.with_suffix(".lock")):
         known = json.loads(path.read_text(encoding="utf-8"))["seq"] if path.exists() else -1
         if head.seq > known and head.entry_hash != START:
             temporary = path.with_suffix(".tmp")

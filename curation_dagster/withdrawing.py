@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation_dagster import trail
-from curation_dagster.alone import alone, releases_lock
 from curation_dagster.archive_pages import sheets_with
+from curation_dagster.core.alone import alone
 from curation_dagster.core.harmonize.keys import lesion_key, patient_key
 from curation_dagster.core.registry.keys import ArchiveVersionKey
 from curation_dagster.core.release.bundle import image_of
@@ -77,7 +77,7 @@ def withdraw(workspace: Workspace, kind: str, subject: str, why: str, who: str) 
         If the withdrawal was recorded and its files were removed, but the audit trail could not be written.
     """
     # a release that is being sealed links files: it is whole and listed before anything of it is removed
-    with alone(releases_lock(workspace.settings)):
+    with alone(workspace.settings.releases_lock):
         return _withdraw(workspace, kind, subject, why, who)
 
 

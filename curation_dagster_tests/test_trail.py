@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from curation_dagster import trail, withdrawing
-from curation_dagster.alone import alone
 from curation_dagster.cli import main
 from curation_dagster.comparing import approved_last
+from curation_dagster.core.alone import alone
 from curation_dagster.core.review.approvals import ApprovalError, approve
 from curation_dagster.core.review.audit import AuditError
 from curation_dagster.releasing import ReleaseRefused, approve_release, make_release, state_problems

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from urllib.parse import quote
@@ -11,7 +10,6 @@ from urllib.parse import quote
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from playwright.sync_api import sync_playwright
 
 from curation_dagster.lake import Lake
 from curation_dagster.schemas import TABLES
@@ -27,9 +25,9 @@ from curation_dagster_tests.deployment.server import (
     TEAM,
     Server,
 )
+from curation_dagster_tests.e2e.browser import chromium
 from curation_dagster_tests.installation import Installation
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.xdist_group("deployment")
 
 
@@ -92,21 +90,9 @@ def test_no_secret_is_in_logs_events_tables_or_the_process_list(curated: Server)
 
 def test_the_ui_works_behind_the_proxy(curated: Server) -> None:
     """A browser shows the run, with its events as they come by the socket; nothing is refused or fetched from elsewhere."""
-    if CHROMIUM is None:
-        if os.environ.get("CI"):
-            pytest.fail("no Chromium: .ci/run installs it")
-        pytest.skip("no Chromium on this machine; .ci/run shows how to install it")
     own = curated.origin(SITE)
     problems: list[str] = []
-    with sync_playwright() as playwright:
-        flags = [
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-        ]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+    with chromium() as browser:
         account = {"username": TEAM[0], "password": TEAM[1]}
         page = browser.new_context(ignore_https_errors=True, http_credentials=account).new_page()
         page.on("console", lambda m: problems.append(m.text) if "Content Security Policy" in m.text else None)
@@ -121,7 +107,6 @@ def test_the_ui_works_behind_the_proxy(curated: Server) -> None:
         page.on("websocket", lambda s: sockets.append(s.url))
         page.goto(f"{own}/runs/{curated.run_id}")
         page.get_by_text("ASSET_MATERIALIZATION").locator("visible=true").first.wait_for(timeout=60_000)
-        browser.close()
     assert sockets
     assert problems == []
 

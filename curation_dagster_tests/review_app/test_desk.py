@@ -157,17 +157,17 @@ def test_nothing_is_lost_when_many_judge_at_once(desk: Desk, judge: Callable[...
     assert len({r["image_id"] for r in rows}) == queue.images
 
 
+def full_disk(*_: object, **__: object) -> int:
+    raise OSError("No space left on device")
+
+
 def test_a_verdict_that_can_t_be_written_is_none(
     desk: Desk, judge: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue = longest(desk)
     (image,) = drawn(desk, queue, "Anna", 1)
-
-    def full(*_: object, **__: object) -> int:
-        raise OSError("No space left on device")
-
     with monkeypatch.context() as patch:
-        patch.setattr("curation_dagster.lake.Lake.append", full)
+        patch.setattr("curation_dagster.lake.Lake.append", full_disk)
         with pytest.raises(OSError, match="No space left"):
             judge(queue, image, "Anna")
     assert desk.progress_of(queue.key, queue.criterion.id, "Anna").settled == 0
@@ -180,12 +180,8 @@ def test_a_verdict_whose_entry_in_the_trail_failed_counts_and_is_not_asked_for_a
 ) -> None:
     queue = longest(desk)
     (image,) = drawn(desk, queue, "Anna", 1)
-
-    def full(*_: object, **__: object) -> int:
-        raise OSError("No space left on device")
-
     with monkeypatch.context() as patch:
-        patch.setattr("curation_dagster.lake.Lake.append_after_last", full)
+        patch.setattr("curation_dagster.lake.Lake.append_after_last", full_disk)
         with pytest.raises(HalfRecordedError):
             judge(queue, image, "Anna")
     for _ in range(2):  # what the page says does not change once the table is read again

@@ -18,11 +18,12 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation_dagster.conditions import Where
 from curation_dagster.core.criteria.models import CriteriaSet
 from curation_dagster.core.registry.models import Descriptor
 from curation_dagster.core.release import counted
 from curation_dagster.core.release.settings import SplitSettings
-from curation_dagster.lake import Lake, Where
+from curation_dagster.lake import Lake
 from curation_dagster.schemas import TABLES
 
 _OF_CORPUS = "c.* EXCLUDE (split, run_id), s.split, s.component"

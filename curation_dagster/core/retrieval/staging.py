@@ -8,13 +8,10 @@ the next one. A lock per archive version keeps two runs from building the same f
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import hashlib
-import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from curation_dagster.core.alone import alone
 from curation_dagster.core.imaging import formats
 from curation_dagster.core.registry.models import Version
 from curation_dagster.core.retrieval import containers, expanding, inventory, names, sniff, tars, zips
@@ -99,7 +97,7 @@ def stage(
     told = Progress(progress)
     try:
         staging.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _locked(staging, key):
+        with alone(staging / f".{key}.lock"):
             incoming = staging / f".{key}.incoming"
             _discard(incoming)
             try:
@@ -282,17 +280,6 @@ def _difference(entry: Entry, version: Version) -> tuple[str, str]:
             name = names.shown(entry.path)
             return f"{what} of {name} is {wanted}", f"{what} of {name} is {got}"
     raise AssertionError("no difference")
-
-
-@contextmanager
-def _locked(staging: Path, key: str) -> Iterator[None]:
-    """Hold the lock of an archive version; the system releases it even if the process is killed."""
-    handle = os.open(staging / f".{key}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _discard(folder: Path) -> None:

@@ -7,17 +7,16 @@ beginning again; each such file is read once more before it counts.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from curation_dagster.core.alone import alone
 from curation_dagster.core.registry.retrieval import S3, Doi, Https, Isic, Sftp, Source, UrlList
 from curation_dagster.core.retrieval.errors import (
     RetrievalError,
@@ -71,7 +70,7 @@ def retrieve(archive_version: ArchiveVersion, folder: Path, session: Session, la
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
-        with _locked(folder, key):
+        with alone(folder / f".{key}.lock"):
             target = folder / key
             target.mkdir(mode=0o700, exist_ok=True)
             return _retrieve(archive_version, target, session, landing)
@@ -298,13 +297,3 @@ def _write(path: Path, content: bytes) -> None:
         handle.flush()
         os.fsync(handle.fileno())
     temporary.replace(path)
-
-
-@contextmanager
-def _locked(folder: Path, key: str) -> Iterator[None]:
-    handle = os.open(folder / f".{key}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
